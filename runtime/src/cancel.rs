@@ -1,0 +1,87 @@
+//! How a green thread is made to end early: its next wait unwinds.
+//!
+//! The unwinding carries a private payload past the panic hook, runs every destructor, and is what `join` reports. A
+//! `catch_unwind` on the way may catch it, but the next wait unwinds again. While a green thread unwinds, and
+//! inside [`shield`], its waits are not cancelled.
+
+use std::{error::Error, fmt, panic};
+
+use crate::{scheduler::current, task::Header};
+
+/// The payload with which a cancelled green thread ends: `join` returns it in `Err`.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::{runtime::Builder, thread, cancel::Cancelled};
+///
+/// let runtime = Builder::new().workers(1).build()?;
+/// let handle = runtime.handle().spawn(|| thread::park());
+/// drop(runtime); // ends every green thread
+/// let payload = handle.join().unwrap_err();
+/// assert!(payload.is::<Cancelled>());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Debug)]
+pub struct Cancelled(());
+
+impl Cancelled {
+    pub(crate) fn new() -> Self {
+        Self(())
+    }
+}
+
+impl fmt::Display for Cancelled {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("green thread was cancelled")
+    }
+}
+
+impl Error for Cancelled {}
+
+/// Unwinds the calling green thread as cancelled. For wait loops that got [`Outcome::Cancelled`](crate::park::Outcome) and
+/// have taken themselves off every list.
+pub fn unwind() -> ! {
+    panic::resume_unwind(Box::new(Cancelled::new()))
+}
+
+/// Unwinds the calling green thread if it is to end; otherwise does nothing. For long computations that never wait.
+///
+/// # Examples
+///
+/// ```
+/// let mut sum = 0u64;
+/// for i in 0..1_000 {
+///     sward_runtime::cancel::check();
+///     sum += i;
+/// }
+/// assert_eq!(sum, 499_500);
+/// ```
+pub fn check() {
+    if current::task().is_some_and(Header::is_cancel_due) {
+        unwind();
+    }
+}
+
+/// Runs `f` with cancellation held back: waits inside end only by what they wait for.
+///
+/// # Examples
+///
+/// ```
+/// let committed = sward_runtime::cancel::shield(|| true);
+/// assert!(committed);
+/// ```
+pub fn shield<R>(f: impl FnOnce() -> R) -> R {
+    struct Unshield;
+    impl Drop for Unshield {
+        fn drop(&mut self) {
+            if let Some(task) = current::task() {
+                task.shields.set(task.shields.get() - 1);
+            }
+        }
+    }
+    let Some(task) = current::task() else { return f() };
+    task.shields.set(task.shields.get() + 1);
+    let _unshield = Unshield;
+    f()
+}

@@ -1,0 +1,71 @@
+//! The runtime under [`sward`](https://docs.rs/sward): a work-stealing M:N scheduler of green threads.
+//!
+//! Programs use the facade, `sward`; this crate is for those who build on the scheduler, as `sward-io` and `sward-sync` do.
+//!
+//! # Modules, in reading order
+//!
+//! | module | what it is for |
+//! |---|---|
+//! | `stack`, `fiber` | memory to run on, and the switch |
+//! | `task` | the record of a green thread, and the words that decide its races |
+//! | `queue`, `scheduler` | where ready tasks wait, who runs them, who sleeps and who is woken |
+//! | [`park`] | the one door through which everything waits |
+//! | `timer` | deadlines |
+//! | [`driver`] | what an idle worker waits on |
+//! | [`thread`], [`runtime`], [`cancel`], [`budget`], [`unblock`] | the public surface |
+//!
+//! The protocols are described in `docs/scheduler.md` of the repository, and each file's header states its invariants.
+#![deny(unsafe_code)]
+#![cfg_attr(loom, allow(dead_code, reason = "models drive the protocols one by one"))]
+#![doc(test(attr(deny(warnings))))]
+
+#[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
+compile_error!("sward runs on Linux, on x86-64 and AArch64");
+
+pub mod budget;
+pub mod cancel;
+pub mod driver;
+pub mod error;
+#[expect(unsafe_code, reason = "the switch; see docs/unsafe.md")]
+mod fiber;
+#[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
+pub mod park;
+#[expect(unsafe_code, reason = "boxed results; see docs/unsafe.md")]
+mod pool;
+#[doc(hidden)]
+pub mod prim;
+#[expect(unsafe_code, reason = "intrusive lists; see docs/unsafe.md")]
+mod queue;
+#[expect(unsafe_code, reason = "the builder's roaming mode, and borrowing closures; see docs/unsafe.md")]
+pub mod runtime;
+#[expect(unsafe_code, reason = "ownership of tasks; see docs/unsafe.md")]
+mod scheduler;
+#[expect(unsafe_code, reason = "memory mappings and a signal handler; see docs/unsafe.md")]
+mod stack;
+#[expect(unsafe_code, reason = "the type-erased record; see docs/unsafe.md")]
+mod task;
+#[expect(unsafe_code, reason = "ownership of results; see docs/unsafe.md")]
+pub mod thread;
+#[expect(unsafe_code, reason = "entries on the waiters' stacks; see docs/unsafe.md")]
+mod timer;
+
+pub use pool::unblock;
+pub use runtime::run;
+
+/// The words of the protocols, for the models in `loom-tests`. No part of the API.
+#[doc(hidden)]
+pub mod model {
+    pub use crate::{
+        queue::inbox::{Inbox, Linked},
+        scheduler::{
+            idle::Idle,
+            poller::Control,
+            sleeper::{Kick, Sleeper, Woke},
+        },
+        task::{
+            join::{Finish, JoinWord},
+            state::{Claim, Outcome, Place, State},
+            token::Token,
+        },
+    };
+}

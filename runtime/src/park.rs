@@ -1,0 +1,469 @@
+//! The one door through which everything waits.
+//!
+//! `sync`, `io` and this crate's own primitives suspend a green thread only here. A wait goes like this:
+//!
+//! ```text
+//! let mut waiter = Waiter::new(reason);         the wait begins: it has a number (epoch)
+//! registry.lock().push(waiter.waker());         a wait list, a socket's direction, …
+//! let outcome = waiter.wait(deadline);          suspends until somebody claims the wait
+//! registry.lock().remove(…);                    unless Woken by the one who took it off the list
+//! if outcome == Cancelled { cancel::unwind() }
+//! ```
+//!
+//! Everything here works on a green thread, which it parks, and on an OS thread outside the runtime, which it blocks.
+//!
+//! # Roles
+//!
+//! The *waiter* is the thread that waits. A *claimer* has found its [`Waker`] in a registry and ends the wait; so do the
+//! timer and a shutdown.
+//!
+//! # Invariants
+//!
+//! - **W1** A claim is made under the lock of the registry that holds the waker, and the waiter takes itself off every registry,
+//!   under its lock, before its frame ends. So a claim never reaches a task that is gone.
+//! - **W2** A won claim is scheduled exactly once, after the lock was released; until then the task cannot run on, so it needs no
+//!   reference of its own.
+//!
+//! # Suspension
+//!
+//! [`Waiter::wait`] switches stacks. In roaming mode the green thread may come back on another OS thread.
+//!
+//! # Sources
+//!
+//! Go's `gopark` and `goready` for the ownership of a parked task; std's `thread_parking` for the token.
+
+use std::{fmt, ptr::NonNull, sync::Arc, time::Instant};
+
+use crate::{
+    cancel,
+    fiber::Suspend,
+    queue::list::TaskList,
+    scheduler::{self, current},
+    task::{
+        Header, TaskRef,
+        state::{Claim, State},
+        token::Token,
+    },
+    timer,
+};
+
+pub use crate::task::state::Outcome;
+
+/// What a green thread waits for, for dumps and metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum WaitReason {
+    /// It has not run yet.
+    NotStarted,
+    /// `park`, for an `unpark`.
+    Park,
+    /// `sleep`.
+    Sleep,
+    /// `join`, for another green thread's end.
+    Join,
+    /// The end of a scope's green threads.
+    Scope,
+    /// `unblock`, for the pool.
+    Pool,
+    /// Data to read.
+    Readable,
+    /// Room to write.
+    Writable,
+    /// A connection to accept.
+    Accept,
+    /// A connection to be made.
+    Connect,
+    /// A lock.
+    Lock,
+    /// A channel.
+    Channel,
+}
+
+impl WaitReason {
+    pub(crate) fn from_u8(n: u8) -> Self {
+        const ALL: [WaitReason; 12] = [
+            WaitReason::NotStarted,
+            WaitReason::Park,
+            WaitReason::Sleep,
+            WaitReason::Join,
+            WaitReason::Scope,
+            WaitReason::Pool,
+            WaitReason::Readable,
+            WaitReason::Writable,
+            WaitReason::Accept,
+            WaitReason::Connect,
+            WaitReason::Lock,
+            WaitReason::Channel,
+        ];
+        ALL[usize::from(n)]
+    }
+}
+
+/// The record of an OS thread outside the runtime that uses sward's primitives.
+#[derive(Debug)]
+pub(crate) struct OsThread {
+    pub(crate) state: State,
+    pub(crate) token: Token,
+    pub(crate) id: u64,
+    pub(crate) thread: std::thread::Thread,
+}
+
+std::thread_local! {
+    static OS_THREAD: Arc<OsThread> = Arc::new(OsThread {
+        state: State::running(),
+        token: Token::default(),
+        id: scheduler::fresh_id(),
+        thread: std::thread::current(),
+    });
+}
+
+impl OsThread {
+    /// The calling OS thread's record. `None` while the thread is ending.
+    pub(crate) fn current() -> Option<Arc<Self>> {
+        OS_THREAD.try_with(Arc::clone).ok()
+    }
+
+    /// A record for the rest of an ending thread's life.
+    fn transient() -> Arc<Self> {
+        Arc::new(Self {
+            state: State::running(),
+            token: Token::default(),
+            id: scheduler::fresh_id(),
+            thread: std::thread::current(),
+        })
+    }
+}
+
+/// One wait of the calling thread. It lives on the waiter's stack and does not leave its thread.
+pub struct Waiter {
+    who: Who,
+    epoch: u32,
+}
+
+/// Who waits. The pointer makes [`Waiter`] neither `Send` nor `Sync`.
+enum Who {
+    Task(NonNull<Header>),
+    Thread(Arc<OsThread>),
+}
+
+impl Waiter {
+    /// Begins a wait of the calling thread.
+    ///
+    /// # Panics
+    ///
+    /// On a green thread inside [`no_suspend`](crate::thread::no_suspend).
+    #[inline]
+    #[must_use]
+    pub fn new(reason: WaitReason) -> Self {
+        let Some(task) = current::task() else { return Self::of_os_thread() };
+        current::assert_may_suspend();
+        task.set_reason(reason);
+        let epoch = task.state.begin_wait(task.is_cancellable());
+        Self { who: Who::Task(task.ptr()), epoch }
+    }
+
+    #[cold]
+    fn of_os_thread() -> Self {
+        let thread = OsThread::current().unwrap_or_else(OsThread::transient);
+        let epoch = thread.state.begin_wait(false);
+        Self { who: Who::Thread(thread), epoch }
+    }
+
+    /// What ends this wait: to be put in a registry.
+    #[inline]
+    #[must_use]
+    pub fn waker(&self) -> Waker {
+        Waker(match &self.who {
+            Who::Task(task) => Target::Task(*task, self.epoch),
+            Who::Thread(thread) => Target::Thread(Arc::clone(thread), self.epoch),
+        })
+    }
+
+    pub(crate) fn epoch(&self) -> u32 {
+        self.epoch
+    }
+
+    fn state(&self) -> &State {
+        match &self.who {
+            // SAFETY: the task is the one that runs this very code.
+            Who::Task(task) => unsafe { &task.as_ref().state },
+            Who::Thread(thread) => &thread.state,
+        }
+    }
+
+    /// Waits until the wait is claimed, or the deadline passes.
+    ///
+    /// Returns at once if it has been claimed already, or if the green thread is to end and may be cancelled.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    #[inline]
+    pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
+        if let Some(outcome) = self.state().outcome() {
+            return outcome;
+        }
+        let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
+        // SAFETY: the task is the one that runs this very code.
+        if unsafe { task.as_ref() }.is_cancel_due() {
+            return self.cancel();
+        }
+        if let Some(deadline) = deadline {
+            return timer::wait_until(self, deadline);
+        }
+        // SAFETY: the task is the one that runs this very code.
+        unsafe { task.as_ref() }.suspend(Suspend::Park);
+        self.state().outcome().expect("a parked task runs again only once its wait is won (S3)")
+    }
+
+    /// Suspends with no deadline and no look at the phase. For the timer, which has both seen to.
+    pub(crate) fn suspend(&self) -> Outcome {
+        if let Who::Task(task) = &self.who {
+            // SAFETY: as in `wait`.
+            unsafe { task.as_ref() }.suspend(Suspend::Park);
+        }
+        self.state().outcome().expect("a parked task runs again only once its wait is won (S3)")
+    }
+
+    #[cold]
+    fn cancel(&self) -> Outcome {
+        let _ = self.state().claim(self.epoch, Outcome::Cancelled);
+        self.state().outcome().expect("just claimed, by us or by another")
+    }
+
+    #[cold]
+    fn wait_os_thread(&self, deadline: Option<Instant>) -> Outcome {
+        let state = self.state();
+        // A failed `park` means that the wait is won already.
+        let _ = state.park();
+        loop {
+            if let Some(outcome) = state.outcome() {
+                state.run();
+                return outcome;
+            }
+            let Some(deadline) = deadline else {
+                std::thread::park();
+                continue;
+            };
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                let _ = state.claim(self.epoch, Outcome::TimedOut);
+            } else {
+                std::thread::park_timeout(left);
+            }
+        }
+    }
+}
+
+impl Drop for Waiter {
+    #[inline]
+    fn drop(&mut self) {
+        // A wait that was begun and not waited for must not stay open.
+        if self.state().outcome().is_none() {
+            let _ = self.state().claim(self.epoch, Outcome::Woken);
+        }
+    }
+}
+
+impl fmt::Debug for Waiter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waiter").field("epoch", &self.epoch).finish_non_exhaustive()
+    }
+}
+
+/// What ends one wait. It stands in a registry while the wait lasts.
+#[derive(Clone)]
+pub struct Waker(Target);
+
+#[derive(Clone)]
+enum Target {
+    Task(NonNull<Header>, u32),
+    Thread(Arc<OsThread>, u32),
+}
+
+// SAFETY: all it does with the task is to claim its wait, which is atomic, while W1 keeps the task alive.
+unsafe impl Send for Waker {}
+// SAFETY: as above.
+unsafe impl Sync for Waker {}
+
+impl fmt::Debug for Waker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Waker").finish_non_exhaustive()
+    }
+}
+
+impl Waker {
+    /// Tries to end the wait as [`Outcome::Woken`]. `None`: it has ended already (a timeout, a cancellation, another waker).
+    ///
+    /// # Safety
+    ///
+    /// The caller holds the lock of the registry in which this waker stands, and the waiter takes itself off that registry
+    /// under the same lock before the frame of its [`Waiter`] ends (W1).
+    #[inline]
+    #[must_use]
+    pub unsafe fn claim(&self) -> Option<Claimed> {
+        // SAFETY: the caller's contract.
+        unsafe { self.claim_as(Outcome::Woken) }
+    }
+
+    /// # Safety
+    ///
+    /// As [`claim`](Self::claim).
+    pub(crate) unsafe fn claim_as(&self, outcome: Outcome) -> Option<Claimed> {
+        match &self.0 {
+            Target::Task(task, epoch) => {
+                // SAFETY: W1: the waiter is still registered, so its task is alive.
+                match unsafe { task.as_ref() }.state.claim(*epoch, outcome) {
+                    Claim::Lost => None,
+                    Claim::Running => Some(Claimed(Duty::Nothing)),
+                    // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
+                    Claim::Parked => Some(Claimed(Duty::Task(unsafe { TaskRef::from_raw(*task) }))),
+                }
+            }
+            Target::Thread(thread, epoch) => {
+                // Before the claim: the thread may be gone right after it.
+                let to_wake = Arc::clone(thread);
+                match thread.state.claim(*epoch, outcome) {
+                    Claim::Lost => None,
+                    Claim::Running => Some(Claimed(Duty::Nothing)),
+                    Claim::Parked => Some(Claimed(Duty::Thread(to_wake))),
+                }
+            }
+        }
+    }
+}
+
+/// The duty to make a claimed waiter run again. To be scheduled once the registry's lock is released.
+#[must_use = "a claimed waiter that is not scheduled never runs again"]
+pub struct Claimed(Duty);
+
+enum Duty {
+    Nothing,
+    Task(TaskRef),
+    Thread(Arc<OsThread>),
+}
+
+impl fmt::Debug for Claimed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Claimed").finish_non_exhaustive()
+    }
+}
+
+impl Claimed {
+    /// The duty towards a task that the caller owns.
+    pub(crate) fn of_task(task: TaskRef) -> Self {
+        Self(Duty::Task(task))
+    }
+
+    /// Makes the waiter run.
+    #[inline]
+    pub fn schedule(self) {
+        match self.0 {
+            Duty::Nothing => {}
+            Duty::Task(task) => scheduler::schedule_woken(task),
+            Duty::Thread(thread) => thread.thread.unpark(),
+        }
+    }
+}
+
+/// Claimed waiters that are scheduled together.
+#[derive(Default)]
+pub struct Batch {
+    tasks: TaskList,
+    len: usize,
+}
+
+impl fmt::Debug for Batch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batch").field("len", &self.len).finish()
+    }
+}
+
+impl Batch {
+    /// An empty batch.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a claimed waiter. An OS thread is unparked on the spot: to unpark is all there is to do.
+    pub fn push(&mut self, claimed: Claimed) {
+        match claimed.0 {
+            Duty::Nothing => {}
+            Duty::Task(task) => {
+                self.len += 1;
+                self.tasks.push_back(task);
+            }
+            Duty::Thread(thread) => thread.thread.unpark(),
+        }
+    }
+
+    /// How many green threads it holds.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Whether it holds none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes them all run, oldest first.
+    pub fn schedule(&mut self) {
+        self.len = 0;
+        scheduler::schedule_batch(&self.tasks);
+    }
+}
+
+impl Drop for Batch {
+    fn drop(&mut self) {
+        self.schedule();
+    }
+}
+
+/// Takes the token of the calling thread, waiting for it at most until `deadline`.
+pub(crate) fn park_until(deadline: Option<Instant>) {
+    let os_thread;
+    let token = if let Some(task) = current::task() {
+        // Reborrowed from the pointer: the reference is to our own task, which outlives this call.
+        &task.token
+    } else {
+        os_thread = OsThread::current().unwrap_or_else(OsThread::transient);
+        &os_thread.token
+    };
+    if token.take() {
+        crate::budget::spend();
+        return;
+    }
+    let mut waiter = Waiter::new(WaitReason::Park);
+    if !token.begin_wait(waiter.epoch()) {
+        return;
+    }
+    let outcome = waiter.wait(deadline);
+    token.end_wait();
+    if outcome == Outcome::Cancelled {
+        cancel::unwind();
+    }
+}
+
+/// Leaves the token of a green thread.
+pub(crate) fn unpark_task(task: &TaskRef) {
+    if let Some(epoch) = task.token.leave()
+        && task.state.claim(epoch, Outcome::Woken) == Claim::Parked
+    {
+        // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
+        scheduler::schedule_woken(unsafe { TaskRef::from_raw(task.ptr()) });
+    }
+}
+
+/// Leaves the token of an OS thread.
+pub(crate) fn unpark_os_thread(thread: &OsThread) {
+    if let Some(epoch) = thread.token.leave()
+        && thread.state.claim(epoch, Outcome::Woken) == Claim::Parked
+    {
+        thread.thread.unpark();
+    }
+}

@@ -1,0 +1,177 @@
+//! A pool of OS threads for calls that block, and [`unblock`], which parks a green thread while one of them works for it.
+//!
+//! The pool is the process's. Its threads start when there is work and none is idle, and end after a while without any.
+//!
+//! # Invariants
+//!
+//! - **U1** A job in the queue has a thread on its way to it: either one is idle, or one was started for it, or all [`MAX_THREADS`]
+//!   are busy and take it when they are done; or, when none can be started at all, its owner keeps trying.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use parking_lot::{Condvar, Mutex};
+
+use crate::{
+    cancel,
+    park::{Outcome, WaitReason, Waiter, Waker},
+    scheduler::current,
+};
+
+/// As many calls may block at once; more wait in a queue.
+const MAX_THREADS: usize = 512;
+
+/// After so long without work a thread ends.
+const KEEP_ALIVE: Duration = Duration::from_secs(10);
+
+/// How often a job is offered again when no thread could be started for it and none is left to take it.
+const RETRY: Duration = Duration::from_millis(10);
+
+type Job = Box<dyn FnOnce() + Send>;
+
+struct Pool {
+    state: Mutex<State>,
+    work: Condvar,
+}
+
+struct State {
+    jobs: VecDeque<Job>,
+    threads: usize,
+    idle: usize,
+}
+
+static POOL: Pool = Pool {
+    state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }),
+    work: Condvar::new(),
+};
+
+impl Pool {
+    /// Queues a job and sees to it that a thread will take it. `false`: there is none, and none could be started.
+    fn submit(&'static self, job: Job) -> bool {
+        self.state.lock().jobs.push_back(job);
+        self.ensure_thread()
+    }
+
+    fn ensure_thread(&'static self) -> bool {
+        {
+            let mut state = self.state.lock();
+            if state.idle >= state.jobs.len() || state.threads >= MAX_THREADS {
+                self.work.notify_one();
+                return true;
+            }
+            state.threads += 1;
+        }
+        let started = std::thread::Builder::new().name("sward-pool".into()).spawn(|| self.serve());
+        if started.is_ok() {
+            return true;
+        }
+        let mut state = self.state.lock();
+        state.threads -= 1;
+        state.threads > 0
+    }
+
+    fn serve(&self) {
+        let mut state = self.state.lock();
+        loop {
+            if let Some(job) = state.jobs.pop_front() {
+                drop(state);
+                job();
+                state = self.state.lock();
+                continue;
+            }
+            state.idle += 1;
+            let timed_out = self.work.wait_for(&mut state, KEEP_ALIVE).timed_out();
+            state.idle -= 1;
+            if timed_out && state.jobs.is_empty() {
+                state.threads -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Where the job leaves its result for the green thread that waits.
+struct Slot<T> {
+    result: Option<std::thread::Result<T>>,
+    waiter: Option<Waker>,
+}
+
+/// Runs `f`, which may block, on a pool of OS threads, and parks the calling green thread until it has returned.
+///
+/// For calls that would stall a worker: foreign code, files, name look-ups. On an OS thread outside the runtime it just calls `f`.
+///
+/// # Suspension
+///
+/// Parks the green thread.
+///
+/// # Cancellation
+///
+/// `f` runs to its end all the same; its result is dropped.
+///
+/// # Panics
+///
+/// With `f`'s payload if `f` panics.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::{thread, unblock};
+///
+/// let size = thread::spawn(|| unblock(|| std::fs::metadata("/").map(|m| m.len()))).join().unwrap()?;
+/// assert!(size > 0);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn unblock<T, F>(f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    if current::task().is_none() {
+        return f();
+    }
+    let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None }));
+    let theirs = Arc::clone(&slot);
+    let served = POOL.submit(Box::new(move || {
+        let result = catch_unwind(AssertUnwindSafe(f));
+        let claimed = {
+            let mut slot = theirs.lock();
+            slot.result = Some(result);
+            // SAFETY: the waiter takes its waker out under this lock (W1).
+            slot.waiter.as_ref().and_then(|waiter| unsafe { waiter.claim() })
+        };
+        // Before the green thread runs on, so that what it sees freed is freed.
+        drop(theirs);
+        if let Some(claimed) = claimed {
+            claimed.schedule();
+        }
+    }));
+    match wait_for(&slot, served) {
+        Ok(value) => value,
+        Err(payload) => resume_unwind(payload),
+    }
+}
+
+fn wait_for<T>(slot: &Mutex<Slot<T>>, mut served: bool) -> std::thread::Result<T> {
+    loop {
+        let mut waiter = Waiter::new(WaitReason::Pool);
+        {
+            let mut slot = slot.lock();
+            if let Some(result) = slot.result.take() {
+                return result;
+            }
+            slot.waiter = Some(waiter.waker());
+        }
+        let deadline = (!served).then(|| Instant::now() + RETRY);
+        let outcome = waiter.wait(deadline);
+        slot.lock().waiter = None;
+        match outcome {
+            Outcome::Woken => {}
+            Outcome::TimedOut => served = POOL.ensure_thread(),
+            Outcome::Cancelled => cancel::unwind(),
+        }
+    }
+}

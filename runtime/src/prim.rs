@@ -1,0 +1,36 @@
+//! The primitives that every atomic protocol of this crate is written with.
+//!
+//! The only file that knows `cfg(loom)`: under it the atomics and the mutex are loom's, so that the models
+//! in `loom-tests` run the very code that ships. Everything else in the crate names atomics through here.
+
+#[cfg(loom)]
+pub use loom::{hint, sync::atomic, thread};
+#[cfg(not(loom))]
+pub use std::{hint, sync::atomic, thread};
+
+/// Atomics for process-wide statics, which loom cannot model because they outlive a model's run.
+pub mod global {
+    pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};
+}
+
+#[cfg(not(loom))]
+pub use parking_lot::Mutex;
+
+/// loom's mutex with the signature of `parking_lot`'s.
+#[cfg(loom)]
+#[derive(Debug, Default)]
+pub struct Mutex<T>(loom::sync::Mutex<T>);
+
+#[cfg(loom)]
+impl<T> Mutex<T> {
+    /// Creates an unlocked mutex.
+    pub fn new(value: T) -> Self {
+        Self(loom::sync::Mutex::new(value))
+    }
+
+    /// Locks it.
+    #[expect(clippy::missing_panics_doc, reason = "a poisoned model has already failed")]
+    pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+        self.0.lock().expect("no model panics while it holds a lock")
+    }
+}

@@ -1,0 +1,479 @@
+//! Runtimes: how one is built, entered, referred to and ended.
+
+use std::{
+    any::Any,
+    fmt, io,
+    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    sync::{Arc, OnceLock},
+    thread::JoinHandle as OsJoinHandle,
+};
+
+use crossbeam_deque::Worker as Deque;
+
+use crate::{
+    driver::Driver,
+    error::{BuildError, BuildErrorKind, ShutDown},
+    scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
+    stack::{self, DEFAULT_STACK_SIZE, Guards},
+    thread::{JoinHandle, Rejected, Spawn},
+};
+
+/// More workers than any machine has cores; beyond it the request is taken for a mistake.
+const MAX_WORKERS: usize = 4096;
+
+/// Runs `f` as the first green thread of a new runtime with default settings, and ends that runtime when `f` returns.
+///
+/// As a Go program's `main`: green threads that are still there when `f` returns are ended by unwinding.
+///
+/// # Panics
+///
+/// With `f`'s payload if `f` panics; if the runtime cannot be built; on a green thread.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let sum = sward_runtime::run(|| {
+///     let a = thread::spawn(|| 1);
+///     let b = thread::spawn(|| 2);
+///     a.join().unwrap() + b.join().unwrap()
+/// });
+/// assert_eq!(sum, 3);
+/// ```
+#[track_caller]
+pub fn run<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T + Send,
+    T: Send,
+{
+    assert_outside();
+    Builder::new().build().expect("the runtime could not be built").run(f)
+}
+
+#[track_caller]
+fn assert_outside() {
+    assert!(
+        current::worker().is_none(),
+        "`run` called on a green thread, which it would block: use `thread::spawn` and `join` there"
+    );
+}
+
+/// The settings of a runtime.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::{runtime::Builder, thread};
+///
+/// let runtime = Builder::new().workers(2).stack_size(128 << 10).thread_name("web").build()?;
+/// assert_eq!(runtime.run(|| thread::spawn(|| 7).join().unwrap()), 7);
+/// # Ok::<(), sward_runtime::error::BuildError>(())
+/// ```
+#[must_use = "a builder does nothing until it builds"]
+pub struct Builder {
+    workers: Option<usize>,
+    stack_size: usize,
+    thread_name: String,
+    roaming: bool,
+    guards: Guards,
+    driver: Option<StartDriver>,
+}
+
+type StartDriver = Box<dyn FnOnce() -> io::Result<Arc<dyn Driver>>>;
+
+impl fmt::Debug for Builder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Builder")
+            .field("workers", &self.workers)
+            .field("stack_size", &self.stack_size)
+            .field("thread_name", &self.thread_name)
+            .field("roaming", &self.roaming)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Default for Builder {
+    fn default() -> Self {
+        Self {
+            workers: None,
+            stack_size: DEFAULT_STACK_SIZE,
+            thread_name: String::from("sward"),
+            roaming: false,
+            guards: Guards::Auto,
+            driver: None,
+        }
+    }
+}
+
+impl Builder {
+    /// The defaults: as many workers as threads can run in parallel, stacks of 256 KiB, anchored.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the number of workers, from 1 to 4096.
+    pub fn workers(mut self, n: usize) -> Self {
+        self.workers = Some(n);
+        self
+    }
+
+    /// Sets the stack size in bytes of green threads that do not ask for their own, rounded up to whole pages and to at least
+    /// 16 KiB; at most 1 GiB. It is address space: memory is taken page by page as a stack is used.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Sets the prefix of the OS threads' names: `prefix-0`, `prefix-1`, …, `prefix-poller`.
+    pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
+        self.thread_name = prefix.into();
+        self
+    }
+
+    /// Starts a driver with the runtime. Without this it is started when the first socket needs it.
+    ///
+    /// `sward-io`'s is `sward_io::Reactor::new`.
+    pub fn driver<D: Driver>(mut self, start: impl FnOnce() -> io::Result<D> + 'static) -> Self {
+        self.driver = Some(Box::new(move || Ok(Arc::new(start()?))));
+        self
+    }
+
+    /// Makes every runnable green thread stealable at every suspension, as in Go, in place of anchoring it to the worker that ran it
+    /// first.
+    ///
+    /// # Safety
+    ///
+    /// Whatever runs on the runtime's green threads keeps across a suspension
+    ///
+    /// 1. no reference into a `std` thread-local (`LocalKey::with` around something that waits),
+    /// 2. no value that is not `Send` and that a thread-local also reaches (a clone of an `Rc` that is stored in one),
+    /// 3. no guard that is tied to its OS thread,
+    ///
+    /// and touches no thread-local in code that the compiler may inline together with a suspension: it may keep the address.
+    /// Debug builds look for the first and the last when a green thread moves, and panic in it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{runtime::Builder, thread};
+    ///
+    /// // SAFETY: nothing in this program uses thread-locals.
+    /// let runtime = unsafe { Builder::new().workers(2).roaming() }.build()?;
+    /// runtime.run(|| thread::yield_now());
+    /// # Ok::<(), sward_runtime::error::BuildError>(())
+    /// ```
+    pub unsafe fn roaming(mut self) -> Self {
+        self.roaming = true;
+        self
+    }
+
+    /// Makes guards with `mprotect` even where the kernel has guard regions. For tests of the fallback.
+    #[doc(hidden)]
+    pub fn mprotect_guards(mut self) -> Self {
+        self.guards = Guards::Mprotect;
+        self
+    }
+
+    /// Starts the runtime's OS threads: the workers and the poller thread.
+    ///
+    /// # Errors
+    ///
+    /// When a setting is out of range, an OS thread cannot be started, or the driver cannot; whatever was started has ended again.
+    pub fn build(self) -> Result<Runtime, BuildError> {
+        let cpus = num_cpus::get();
+        let workers = match self.workers {
+            Some(0) => return Err(BuildError(BuildErrorKind::NoWorkers)),
+            Some(n) if n > MAX_WORKERS => return Err(BuildError(BuildErrorKind::TooManyWorkers(n))),
+            Some(n) => n,
+            None => cpus,
+        };
+        let stack_size = stack::round(self.stack_size)
+            .map_err(|error| BuildError(BuildErrorKind::StackSize(error)))?;
+        stack::overflow::install(current::running);
+
+        let config = Config {
+            workers,
+            searchers: workers.min(cpus) / 2,
+            stack_size,
+            guards: self.guards,
+            roaming: self.roaming,
+        };
+        let deques: Vec<_> = (0..workers).map(|_| (Deque::new_lifo(), Deque::new_fifo())).collect();
+        let stealers: Vec<_> = deques.iter().map(|(s, w)| (s.stealer(), w.stealer())).collect();
+        let mut runtime = Runtime { shared: Arc::new(Shared::new(&config, &stealers)), threads: Vec::new() };
+        if let Some(start) = self.driver {
+            let driver = start().map_err(|error| BuildError(BuildErrorKind::Driver(error)))?;
+            let _ = runtime.shared.driver.set(driver);
+        }
+        runtime
+            .start_threads(&self.thread_name, deques)
+            .map_err(|error| BuildError(BuildErrorKind::Thread(error)))?;
+        Ok(runtime)
+    }
+}
+
+type Deques = Vec<(Deque<crate::task::TaskRef>, Deque<crate::task::TaskRef>)>;
+
+/// A runtime: its workers, its poller thread, and every green thread on them.
+///
+/// Dropping it ends every green thread of it: those that wait unwind, those that have not started are dropped, those that
+/// compute do so until they wait. Each destructor runs once; then the OS threads end. On a green thread the drop does not wait for
+/// that, since it may be one of those that are to end.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::{runtime::Builder, thread};
+///
+/// let runtime = Builder::new().workers(1).build()?;
+/// let forever = runtime.handle().spawn(thread::park);
+/// drop(runtime);
+/// assert!(forever.join().is_err());
+/// # Ok::<(), sward_runtime::error::BuildError>(())
+/// ```
+pub struct Runtime {
+    shared: Arc<Shared>,
+    threads: Vec<OsJoinHandle<()>>,
+}
+
+impl fmt::Debug for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.handle().debug("Runtime", f)
+    }
+}
+
+impl Runtime {
+    fn start_threads(&mut self, prefix: &str, deques: Deques) -> io::Result<()> {
+        let workers = deques.len();
+        for (index, (spawned, woken)) in deques.into_iter().enumerate() {
+            let shared = Arc::clone(&self.shared);
+            self.start_thread(format!("{prefix}-{index}"), move || {
+                Worker::new(index, shared, spawned, woken).main();
+            })
+            .inspect_err(|_| self.shared.world.abandon(workers - index))?;
+        }
+        let shared = Arc::clone(&self.shared);
+        self.start_thread(format!("{prefix}-poller"), move || scheduler::poller::main(&shared))
+    }
+
+    fn start_thread(&mut self, name: String, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
+        let main = move || {
+            precise_timers();
+            if catch_unwind(AssertUnwindSafe(main)).is_err() {
+                crate::error::abort("a runtime thread panicked outside any green thread");
+            }
+        };
+        self.threads.push(std::thread::Builder::new().name(name).spawn(main)?);
+        Ok(())
+    }
+
+    /// Runs `f` as a green thread and waits for its end; `f` may borrow. Other green threads go on afterwards.
+    ///
+    /// # Suspension
+    ///
+    /// Blocks the calling OS thread.
+    ///
+    /// # Panics
+    ///
+    /// With `f`'s payload if `f` panics; on a green thread.
+    #[track_caller]
+    pub fn run<F, T>(&self, f: F) -> T
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        assert_outside();
+        let spawn = Spawn { name: Some("main".into()), stack_size: 0, site: Location::caller() };
+        // SAFETY: this call returns only after the green thread's end, so what `f` borrows outlives it; both types are Send.
+        let joiner = unsafe { spawn.from_outside(&self.shared, f) };
+        match joiner.unwrap_or_else(|rejected| rejected.joiner).join() {
+            Ok(value) => value,
+            Err(payload) => resume_unwind(payload),
+        }
+    }
+
+    /// A handle, by which green threads can be spawned on this runtime from anywhere.
+    #[must_use]
+    pub fn handle(&self) -> Handle {
+        Handle { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl Drop for Runtime {
+    fn drop(&mut self) {
+        let shared = Arc::clone(&self.shared);
+        let threads = std::mem::take(&mut self.threads);
+        if current::worker().is_none() {
+            return shutdown::shut_down(&shared, threads);
+        }
+        let end = move || shutdown::shut_down(&shared, threads);
+        if std::thread::Builder::new().name("sward-shutdown".into()).spawn(end).is_err() {
+            crate::error::abort("a runtime was dropped on a green thread, and no OS thread could be started to end it");
+        }
+    }
+}
+
+/// Lets sleeps end when they should: the default slack of a thread's timers is 50 µs.
+fn precise_timers() {
+    #[cfg(target_os = "linux")]
+    // SAFETY: sets a number of the calling thread; failure changes nothing.
+    unsafe {
+        libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
+    }
+}
+
+/// A reference to a runtime that does not keep it running.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::runtime::Builder;
+///
+/// let runtime = Builder::new().workers(1).build()?;
+/// let handle = runtime.handle();
+/// let sum = std::thread::spawn(move || handle.spawn(|| 1 + 1).join().unwrap()).join().unwrap();
+/// assert_eq!(sum, 2);
+/// # Ok::<(), sward_runtime::error::BuildError>(())
+/// ```
+#[derive(Clone)]
+pub struct Handle {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.debug("Handle", f)
+    }
+}
+
+impl Handle {
+    /// The runtime of the calling green thread; elsewhere the default runtime, which is started at need.
+    ///
+    /// # Panics
+    ///
+    /// If the default runtime is needed and cannot be started.
+    #[must_use]
+    pub fn current() -> Self {
+        Self::current_or_default().expect("the default runtime could not be started")
+    }
+
+    /// As [`current`](Self::current), with an error in place of the panic.
+    ///
+    /// # Errors
+    ///
+    /// Why the default runtime could not be started. A later call tries again.
+    pub fn current_or_default() -> Result<Self, BuildError> {
+        static DEFAULT: OnceLock<Runtime> = OnceLock::new();
+        static STARTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
+        if let Some(worker) = current::worker() {
+            return Ok(Self { shared: Arc::clone(worker.shared()) });
+        }
+        if let Some(runtime) = DEFAULT.get() {
+            return Ok(runtime.handle());
+        }
+        let _starting = STARTING.lock();
+        if DEFAULT.get().is_none() {
+            let _ = DEFAULT.set(Builder::new().build()?);
+        }
+        Ok(DEFAULT.get().expect("set under the lock").handle())
+    }
+
+    /// Spawns a green thread on this runtime.
+    ///
+    /// On a runtime that has shut down the closure is dropped unrun, and `join` returns
+    /// [`Cancelled`](crate::cancel::Cancelled).
+    #[track_caller]
+    pub fn spawn<F, T>(&self, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.spawn_at(Spawn { name: None, stack_size: 0, site: Location::caller() }, f)
+    }
+
+    /// As [`spawn`](Self::spawn), with an error when the runtime has shut down.
+    ///
+    /// # Errors
+    ///
+    /// [`ShutDown`] inside. The closure is dropped.
+    #[track_caller]
+    pub fn try_spawn<F, T>(&self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let spawn = Spawn { name: None, stack_size: 0, site: Location::caller() };
+        self.try_spawn_at(spawn, f).map_err(|_| ShutDown(()).into())
+    }
+
+    pub(crate) fn spawn_at<F, T>(&self, spawn: Spawn, f: F) -> JoinHandle<T>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        self.try_spawn_at(spawn, f).unwrap_or_else(|rejected| JoinHandle(rejected.joiner))
+    }
+
+    fn try_spawn_at<F, T>(&self, spawn: Spawn, f: F) -> Result<JoinHandle<T>, Rejected<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        let joiner = match current::worker() {
+            Some(worker) if std::ptr::eq(worker.shared_ptr(), Arc::as_ptr(&self.shared)) => {
+                // SAFETY: `'static` and `Send`, by the bounds.
+                unsafe { spawn.on_worker(worker, f) }
+            }
+            // SAFETY: as above.
+            _ => unsafe { spawn.from_outside(&self.shared, f) }?,
+        };
+        Ok(JoinHandle(joiner))
+    }
+
+    /// The runtime's driver, which `start` makes if there is none yet.
+    ///
+    /// # Errors
+    ///
+    /// Those of `start`; and if the runtime has a driver of another type, or has shut down.
+    pub fn driver<D: Driver>(&self, start: impl FnOnce() -> io::Result<D>) -> io::Result<Arc<D>> {
+        let shared = &self.shared;
+        if shared.driver.get().is_none() {
+            let _starting = shared.driver_start.lock();
+            if shared.driver.get().is_none() {
+                if shared.world.gate.read().closed {
+                    return Err(ShutDown(()).into());
+                }
+                let _ = shared.driver.set(Arc::new(start()?));
+            }
+            // Sleeping workers do not know of it yet.
+            shared.poller.wake(shared);
+        }
+        let driver: Arc<dyn Any + Send + Sync> = Arc::clone(shared.driver.get().expect("set above")) as _;
+        driver.downcast().map_err(|_| io::Error::other("the runtime has a driver of another kind"))
+    }
+
+    /// How many workers the runtime has.
+    #[must_use]
+    pub fn workers(&self) -> usize {
+        self.shared.remotes.len()
+    }
+
+    /// How many green threads have been spawned and have not ended. A snapshot.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        usize::try_from(self.shared.live()).unwrap_or(usize::MAX)
+    }
+
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    fn debug(&self, name: &str, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct(name)
+            .field("workers", &self.workers())
+            .field("roaming", &self.shared.roaming)
+            .field("live", &self.live())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,69 @@
+//! Who runs here: the only thread-local of the runtime, and the only way to it.
+//!
+//! # Invariants
+//!
+//! - **C1** The cell points to the worker of this OS thread from the worker's start to its end, and is null elsewhere.
+//! - **C2** The accessor is never inlined and returns a value, so that no code that may be resumed on another OS thread holds
+//!   an address of thread-local storage. Whoever calls it across a suspension calls it again afterwards.
+//!
+//! # Rejected
+//!
+//! Finding the worker by masking the stack pointer: stacks would need to be aligned to their size, and an OS thread's are not.
+
+use std::{cell::Cell, ptr};
+
+use super::worker::Worker;
+use crate::{stack::overflow::Running, task::Header};
+
+std::thread_local! {
+    static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
+}
+
+/// The worker of this OS thread.
+#[inline(never)]
+fn worker_ptr() -> *const Worker {
+    let worker = WORKER.get();
+    // Opaque to the optimiser, which must neither see that the value is that of a thread-local, nor keep it across a switch.
+    // SAFETY: no instruction at all.
+    unsafe { std::arch::asm!("", options(nostack, preserves_flags)) };
+    worker
+}
+
+/// The worker of this OS thread, for use before the next suspension.
+#[inline]
+pub(crate) fn worker<'a>() -> Option<&'a Worker> {
+    // SAFETY: it outlives everything that runs on its OS thread (C1); callers do not keep it across a suspension (C2).
+    unsafe { worker_ptr().as_ref() }
+}
+
+/// The green thread that runs here, for its own use: valid while it runs, on whatever worker.
+#[inline]
+pub(crate) fn task<'a>() -> Option<&'a Header> {
+    // SAFETY: a running task is kept alive by the worker that runs it.
+    unsafe { worker()?.current_ptr().as_ref() }
+}
+
+/// Panics inside `no_suspend`.
+#[inline]
+pub(crate) fn assert_may_suspend() {
+    if let Some(worker) = worker() {
+        worker.assert_may_suspend();
+    }
+}
+
+/// Sets the worker of this OS thread.
+pub(super) fn set(worker: *const Worker) {
+    WORKER.set(worker);
+}
+
+/// For the overflow handler: async-signal-safe, since the cell needs no initialisation and no destructor.
+pub(crate) fn running() -> Option<Running> {
+    let task = task()?;
+    let name = task.display_name();
+    Some(Running {
+        guard: task.guard.get().0..task.guard.get().1,
+        name: name.as_ptr(),
+        name_len: name.len(),
+        id: task.meta.id,
+    })
+}

@@ -1,0 +1,376 @@
+//! The scheduler: N workers, where work comes from and in what order, and what they share.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | [`worker`] | one worker: what to run next, the switch, and the duty after it |
+//! | [`search`] | what a worker with nothing to run does: look, steal, sleep |
+//! | [`idle`] | who searches, who sleeps, who wakes whom |
+//! | [`sleeper`] | how a thread blocks and is woken |
+//! | [`poller`] | the thread that watches the workers and serves the driver when they do not |
+//! | [`shutdown`] | how a runtime ends |
+//! | [`current`] | who runs here |
+//!
+//! # Where work comes from
+//!
+//! A worker takes, in this order: its two run-next slots (at most [`STREAK`] times in a row); its own tasks, in turn those that were
+//! woken (oldest first) and those that were spawned (newest first); every [`MAINTENANCE`]th tick first the injector, what
+//! is due in its wheel, and the oldest of its spawned tasks (the aging rule). What others sent to its inbox joins its woken tasks
+//! before each choice. Then [`search`].
+//!
+//! # Where a task goes
+//!
+//! A new task goes to the run-next slot of the worker that spawns it, and drives out the one that stands there to the
+//! deque, from which others may steal. A single spawn thus stays local, as fork and join wants it; with two there is something
+//! to steal. From outside it goes to the injector. A woken task that has a home (anchored mode, or pinned) goes there; one
+//! that has none (roaming mode) goes to the waker's worker.
+//!
+//! # Invariants
+//!
+//! - **G1** A task that has started and has a home runs only there. In anchored mode every started task has one.
+//! - **G2** `Shared` outlives every unfinished task (H2): the runtime's end waits for them, and each worker holds a reference.
+//! - **G3** Work that is visible to all (deque, injector) is followed by `notify`, work in an inbox by `notify_worker`.
+//!
+//! # Rejected
+//!
+//! - One queue for new and woken tasks: new ones taken oldest first make a fork-join program breadth-first, and its memory with it.
+//! - Waking a worker at each spawn: it costs 18 µs here, more than a hundred spawns.
+//! - A woken task that drives out the run-next task, as in Go: it turns the order of several wakes round.
+
+pub(crate) mod current;
+pub(crate) mod idle;
+pub(crate) mod poller;
+#[cfg(debug_assertions)]
+mod scan;
+mod search;
+pub(crate) mod shutdown;
+pub(crate) mod sleeper;
+pub(crate) mod worker;
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, OnceLock},
+    time::Instant,
+};
+
+use crossbeam_deque::{Injector, Stealer};
+use crossbeam_utils::CachePadded;
+
+use self::{
+    idle::Idle,
+    shutdown::World,
+    sleeper::{Kick, Sleeper},
+};
+use crate::{
+    driver::Driver,
+    prim::{
+        Mutex,
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64,
+            Ordering::{Acquire, Relaxed},
+        },
+        global::AtomicU64 as GlobalU64,
+    },
+    queue::{inbox::Inbox, list::TaskList},
+    stack::StackPool,
+    task::{Header, TaskRef, header::NO_HOME},
+    timer::{Timers, wheel::Nanos},
+};
+
+/// How many times in a row a run-next slot goes first.
+const STREAK: u32 = 16;
+
+/// Every so many ticks a worker looks at what it would otherwise look at only when it has nothing to run. Prime, so that it does not
+/// beat with a program's own rhythm.
+const MAINTENANCE: u32 = 61;
+
+/// `Shared::phase`: green threads run.
+pub(crate) const RUNNING: u8 = 0;
+/// Workers are to stop at the next suspension.
+pub(crate) const STOPPING: u8 = 1;
+/// Every wait is cancelled.
+pub(crate) const DRAINING: u8 = 2;
+/// Workers end.
+pub(crate) const EXITING: u8 = 3;
+
+/// What all threads of one runtime share.
+pub(crate) struct Shared {
+    pub(crate) phase: AtomicU8,
+    /// Some task waits for a stack.
+    pub(crate) shortage: AtomicBool,
+    pub(crate) roaming: bool,
+    pub(crate) remotes: Box<[CachePadded<Remote>]>,
+    pub(crate) idle: Idle,
+    pub(crate) injector: Injector<TaskRef>,
+    pub(crate) stacks: StackPool,
+    pub(crate) driver: OnceLock<Arc<dyn Driver>>,
+    /// Starting the driver is for one at a time.
+    pub(crate) driver_start: Mutex<()>,
+    /// Whether somebody blocks in the driver.
+    pub(crate) polling: AtomicBool,
+    /// How often workers have looked at the driver.
+    pub(crate) polls: AtomicU32,
+    pub(crate) poller: poller::Control,
+    /// Tasks that could not start because no stack could be had.
+    pub(crate) starved: Mutex<VecDeque<TaskRef>>,
+    pub(crate) world: World,
+    origin: Instant,
+}
+
+/// What others may touch of one worker.
+pub(crate) struct Remote {
+    /// Counts its switches. Others read it to see whether it is stuck.
+    pub(crate) tick: AtomicU32,
+    /// Whether it is asked to look around at its next tick.
+    pub(crate) poke: AtomicBool,
+    /// A task that has not started, or one that roams; taken by its worker, or by a thief if the worker is stuck.
+    pub(crate) run_next: AtomicPtr<Header>,
+    pub(crate) inbox: Inbox<Header>,
+    pub(crate) spawned: Stealer<TaskRef>,
+    pub(crate) woken: Stealer<TaskRef>,
+    pub(crate) timers: Timers,
+    pub(crate) sleeper: Sleeper,
+    /// Tasks spawned here, and finished here. Written by the worker alone.
+    pub(crate) spawns: AtomicU64,
+    pub(crate) ends: AtomicU64,
+    /// Debug builds: where the thread-locals of its OS thread lie.
+    #[cfg(debug_assertions)]
+    pub(crate) tls: OnceLock<std::ops::Range<usize>>,
+}
+
+// SAFETY: `remotes[i].run_next` and the queues own tasks, which are Send; everything else is Send and Sync by itself.
+unsafe impl Send for Shared {}
+// SAFETY: as above: owned tasks are only moved out, by atomic exchanges.
+unsafe impl Sync for Shared {}
+
+static NEXT_ID: GlobalU64 = GlobalU64::new(1);
+
+/// The id of a new thread, green or not. Never used twice in a process.
+pub(crate) fn fresh_id() -> u64 {
+    fresh_ids(1)
+}
+
+/// The first of `n` new ids.
+pub(crate) fn fresh_ids(n: u64) -> u64 {
+    NEXT_ID.fetch_add(n, Relaxed)
+}
+
+/// Makes a task run whose wait was won.
+#[inline]
+pub(crate) fn schedule_woken(task: TaskRef) {
+    match current::worker() {
+        Some(worker) if std::ptr::eq(worker.shared_ptr(), task.shared) => worker.wake(task),
+        _ => Shared::wake_from_outside(task),
+    }
+}
+
+/// Makes many tasks run.
+pub(crate) fn schedule_batch(tasks: &TaskList) {
+    while let Some(task) = tasks.pop_front() {
+        schedule_woken(task);
+    }
+}
+
+impl Shared {
+    pub(crate) fn new(config: &Config, deques: &[(Stealer<TaskRef>, Stealer<TaskRef>)]) -> Self {
+        let remote = |(spawned, woken): &(Stealer<TaskRef>, Stealer<TaskRef>)| {
+            CachePadded::new(Remote {
+                tick: AtomicU32::new(0),
+                poke: AtomicBool::new(false),
+                run_next: AtomicPtr::default(),
+                inbox: Inbox::default(),
+                spawned: spawned.clone(),
+                woken: woken.clone(),
+                timers: Timers::default(),
+                sleeper: Sleeper::default(),
+                spawns: AtomicU64::new(0),
+                ends: AtomicU64::new(0),
+                #[cfg(debug_assertions)]
+                tls: OnceLock::new(),
+            })
+        };
+        Self {
+            phase: AtomicU8::new(RUNNING),
+            shortage: AtomicBool::new(false),
+            roaming: config.roaming,
+            remotes: deques.iter().map(remote).collect(),
+            idle: Idle::new(config.workers, config.searchers),
+            injector: Injector::new(),
+            stacks: StackPool::new(config.stack_size, config.guards),
+            driver: OnceLock::new(),
+            driver_start: Mutex::new(()),
+            polling: AtomicBool::new(false),
+            polls: AtomicU32::new(0),
+            poller: poller::Control::default(),
+            starved: Mutex::new(VecDeque::new()),
+            world: World::default(),
+            origin: Instant::now(),
+        }
+    }
+
+    /// The time on the runtime's clock.
+    #[inline]
+    pub(crate) fn now(&self) -> Nanos {
+        self.nanos(Instant::now())
+    }
+
+    /// A point in time on the runtime's clock.
+    #[inline]
+    pub(crate) fn nanos(&self, at: Instant) -> Nanos {
+        let since = at.saturating_duration_since(self.origin);
+        Nanos::try_from(since.as_nanos()).unwrap_or(Nanos::MAX)
+    }
+
+    /// The reverse of `nanos`.
+    pub(crate) fn instant(&self, at: Nanos) -> Option<Instant> {
+        self.origin.checked_add(std::time::Duration::from_nanos(at))
+    }
+
+    #[inline]
+    pub(crate) fn is_draining(&self) -> bool {
+        self.phase.load(Relaxed) >= DRAINING
+    }
+
+    /// The driver, if it has been started and has something to watch.
+    #[inline]
+    pub(crate) fn busy_driver(&self) -> Option<&dyn Driver> {
+        let driver = self.driver.get()?;
+        driver.has_sources().then_some(&**driver)
+    }
+
+    /// Work is visible to all: wakes a searcher for it if one should be (G3).
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if let Some(worker) = self.idle.notify() {
+            self.wake_worker(worker, true);
+        }
+    }
+
+    /// Sends a task to its home (G1, G3).
+    pub(crate) fn send_home(&self, task: TaskRef) {
+        let home = task.home.get() as usize;
+        // SAFETY: the task is ours to give, and lives until it has run.
+        unsafe { self.remotes[home].inbox.send(task.into_raw().as_ptr()) };
+        if self.idle.notify_worker(home) {
+            self.wake_worker(home, false);
+        }
+    }
+
+    /// Makes a task run, from a thread that is not a worker of its runtime.
+    #[cold]
+    fn wake_from_outside(task: TaskRef) {
+        // The task's end, and with it the runtime's, may come as soon as it is in a queue.
+        // SAFETY: the runtime is there as long as the task has not finished (G2), and it came from an `Arc`.
+        unsafe { Arc::increment_strong_count(task.shared) };
+        // SAFETY: the count was raised for this one.
+        let shared = unsafe { Arc::from_raw(task.shared) };
+        if task.home.get() == NO_HOME {
+            shared.injector.push(task);
+            shared.notify();
+        } else {
+            shared.send_home(task);
+        }
+    }
+
+    /// Queues a task that was spawned by a thread that is not a worker of this runtime; hands it back if the gate is closed.
+    pub(crate) fn spawn_from_outside(&self, task: TaskRef) -> Result<(), TaskRef> {
+        {
+            let gate = self.world.gate.read();
+            if gate.closed {
+                return Err(task);
+            }
+            self.world.spawns.fetch_add(1, Relaxed);
+            self.injector.push(task);
+        }
+        self.notify();
+        Ok(())
+    }
+
+    /// Wakes the thread of a worker that was taken off the sleepers.
+    pub(crate) fn wake_worker(&self, worker: usize, searching: bool) {
+        let sleeper = &self.remotes[worker].sleeper;
+        self.kick(sleeper, sleeper.wake(searching));
+    }
+
+    /// Does what a wake left to do.
+    pub(crate) fn kick(&self, sleeper: &Sleeper, kick: Kick) {
+        match kick {
+            Kick::Nothing => {}
+            Kick::Thread => sleeper.unpark(),
+            Kick::Driver => {
+                if let Some(driver) = self.driver.get() {
+                    driver.notify();
+                }
+            }
+        }
+    }
+
+    /// Tasks that have been spawned and have not ended; never too few.
+    pub(crate) fn live(&self) -> u64 {
+        // Ends first: whatever ended was spawned before, so its spawn is seen below.
+        let ended: u64 = self.remotes.iter().map(|remote| remote.ends.load(Acquire)).sum();
+        let spawned: u64 = self.remotes.iter().map(|remote| remote.spawns.load(Relaxed)).sum();
+        self.world.spawns.load(Relaxed) + spawned - ended
+    }
+
+    /// Moves one task that waits for a stack to where it will try again.
+    #[cold]
+    pub(crate) fn feed_starved(&self) {
+        let task = {
+            let mut starved = self.starved.lock();
+            let task = starved.pop_front();
+            self.shortage.store(!starved.is_empty(), Relaxed);
+            task
+        };
+        if let Some(task) = task {
+            self.injector.push(task);
+            self.notify();
+        }
+    }
+
+    /// Whether workers are to leave their loops.
+    #[inline]
+    pub(crate) fn must_stop(&self) -> bool {
+        matches!(self.phase.load(Relaxed), STOPPING | EXITING)
+    }
+
+    /// Takes the run-next task of another worker.
+    pub(crate) fn take_run_next(&self, worker: usize) -> Option<TaskRef> {
+        let run_next = &self.remotes[worker].run_next;
+        if run_next.load(Relaxed).is_null() {
+            return None;
+        }
+        let task = std::ptr::NonNull::new(run_next.swap(std::ptr::null_mut(), Acquire))?;
+        // SAFETY: the slot owned a reference, which the swap took out once.
+        Some(unsafe { TaskRef::from_raw(task) })
+    }
+
+    /// Whether there is work in a queue that every worker may take from.
+    pub(crate) fn has_visible_work(&self) -> bool {
+        !self.injector.is_empty()
+            || self.remotes.iter().any(|r| !r.spawned.is_empty() || !r.woken.is_empty())
+    }
+}
+
+impl Drop for Shared {
+    fn drop(&mut self) {
+        for worker in 0..self.remotes.len() {
+            drop(self.take_run_next(worker));
+            self.remotes[worker].inbox.take(|node| {
+                let node = std::ptr::NonNull::new(node).expect("an inbox holds no null");
+                // SAFETY: the inbox owned a reference.
+                drop(unsafe { TaskRef::from_raw(node) });
+            });
+        }
+    }
+}
+
+/// What a `Builder` decides.
+#[derive(Debug)]
+pub(crate) struct Config {
+    pub(crate) workers: usize,
+    /// How many may search at once.
+    pub(crate) searchers: usize,
+    pub(crate) stack_size: usize,
+    pub(crate) guards: crate::stack::Guards,
+    pub(crate) roaming: bool,
+}

@@ -1,0 +1,199 @@
+//! The poller thread: it serves the driver when no worker does, and watches the workers.
+//!
+//! A worker with nothing to run waits on the driver itself: an event then wakes the thread that will handle it, with no
+//! second hop. While every worker is busy nobody would look; so the poller thread ticks once a millisecond while any worker is
+//! awake, and waits on the driver in their place as soon as it finds that they do not. It runs no user code.
+//!
+//! # Roles
+//!
+//! The poller thread runs [`main`]. Workers call [`Control::rouse`] when they leave a sleep.
+//!
+//! # Invariants
+//!
+//! - **O1** While a driver exists and all workers sleep, one thread blocks in it: the worker that holds `Shared::polling`, or
+//!   the poller thread.
+//! - **O2** The poller thread sleeps without a time limit only after it announced so in `deep`, fenced, and found all workers asleep; a
+//!   worker that leaves its sleep fences and looks at `deep`. So one of them sees the other.
+//!
+//! # Orderings
+//!
+//! `deep` is Relaxed between the two `SeqCst` fences of O2. `Shared::polling` is taken with Acquire and given back with Release.
+//!
+//! # Rejected
+//!
+//! - A poller thread that always blocks in the driver, with workers asleep in futexes: two hops for each event, and on a busy
+//!   runtime it competes with the workers that look at the driver themselves.
+//! - All idle workers blocking in one epoll: none could be woken by name.
+//!
+//! # Checked by
+//!
+//! `loom-tests/tests/poller.rs`.
+//!
+//! # Sources
+//!
+//! Go's `sysmon` and its rule that an idle thread blocks in the poller.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{EXITING, Shared, sleeper::Sleeper};
+use crate::{
+    park::Batch,
+    prim::atomic::{
+        AtomicBool, AtomicU32,
+        Ordering::{Acquire, Relaxed, Release, SeqCst},
+        fence,
+    },
+};
+
+/// How often it looks while a worker is awake.
+const TICK: Duration = Duration::from_millis(1);
+
+/// After so many ticks with all workers asleep it sleeps too.
+const QUIET_TICKS: u32 = 16;
+
+/// After so many ticks on one green thread a worker is asked to let others run.
+const LONG_TICKS: u32 = 10;
+
+/// How the poller thread is reached.
+#[derive(Debug, Default)]
+pub struct Control {
+    sleeper: Sleeper,
+    deep: AtomicBool,
+    tick: AtomicU32,
+}
+
+impl Control {
+    /// A clock that counts the poller thread's ticks.
+    #[inline]
+    pub fn tick(&self) -> u32 {
+        self.tick.load(Relaxed)
+    }
+
+    /// Announces that the poller thread is about to sleep without a limit (O2).
+    pub fn announce_deep(&self) {
+        self.deep.store(true, Relaxed);
+        fence(SeqCst); // O2, pairs with `must_rouse`
+    }
+
+    /// Takes the announcement back.
+    pub fn revoke_deep(&self) {
+        self.deep.store(false, Relaxed);
+    }
+
+    /// Whether the poller thread sleeps without a limit and the caller is the one to wake it (O2).
+    pub fn must_rouse(&self) -> bool {
+        fence(SeqCst); // O2, pairs with `announce_deep`
+        self.deep.load(Relaxed) && self.deep.swap(false, Relaxed)
+    }
+
+    /// A worker is awake, or something else has come up that the poller thread must see to.
+    pub(crate) fn rouse(&self, shared: &Shared) {
+        if self.must_rouse() {
+            shared.kick(&self.sleeper, self.sleeper.wake(false));
+        }
+    }
+
+    /// Wakes the poller thread whatever it does.
+    pub(crate) fn wake(&self, shared: &Shared) {
+        shared.kick(&self.sleeper, self.sleeper.wake(false));
+    }
+}
+
+/// What it remembers of one worker.
+#[derive(Clone, Default)]
+struct Seen {
+    tick: u32,
+    /// For how many of our ticks that has not changed.
+    still: u32,
+}
+
+/// Runs the poller thread until the runtime ends.
+pub(crate) fn main(shared: &Arc<Shared>) {
+    shared.poller.sleeper.adopt();
+    let mut seen = vec![Seen::default(); shared.remotes.len()];
+    let mut polls = shared.polls.load(Relaxed);
+    let mut quiet = 0;
+    let mut holding = false;
+    while shared.phase.load(Relaxed) != EXITING {
+        let all_asleep = shared.idle.sleeping() == shared.remotes.len();
+        quiet = if all_asleep { quiet + 1 } else { 0 };
+        let now = shared.polls.load(Relaxed);
+        if holding && now != polls && !all_asleep {
+            shared.polling.store(false, Release);
+            holding = false;
+        } else if !holding && now == polls && shared.driver.get().is_some() {
+            holding = !shared.polling.swap(true, Acquire);
+        }
+        polls = now;
+        let deep = quiet > QUIET_TICKS && !shared.shortage.load(Relaxed) && announce(shared);
+        let events = wait(shared, holding, (!deep).then_some(TICK));
+        shared.poller.revoke_deep();
+        if events && holding {
+            // Whoever was woken for them may wait on the driver next.
+            shared.polling.store(false, Release);
+            holding = false;
+        }
+        shared.poller.tick.store(shared.poller.tick().wrapping_add(1), Relaxed);
+        watch(shared, &mut seen);
+    }
+    if holding {
+        shared.polling.store(false, Release);
+    }
+}
+
+/// Announces a deep sleep. `false`: a worker is awake after all.
+fn announce(shared: &Shared) -> bool {
+    shared.poller.announce_deep();
+    shared.idle.sleeping() == shared.remotes.len()
+}
+
+/// Sleeps, in the driver if it is ours to wait on. `true`: there was readiness.
+fn wait(shared: &Shared, holding: bool, timeout: Option<Duration>) -> bool {
+    let sleeper = &shared.poller.sleeper;
+    let driver = shared.driver.get().filter(|_| holding);
+    let Some(driver) = driver else {
+        let _ = sleeper.block(timeout.map(|timeout| Instant::now() + timeout));
+        return false;
+    };
+    let mut ready = Batch::new();
+    if sleeper.begin(true) && driver.wait(timeout, &mut ready).is_err() {
+        // A driver that cannot wait must not make us spin.
+        std::thread::park_timeout(TICK);
+    }
+    let _ = sleeper.awake();
+    let events = !ready.is_empty();
+    ready.schedule();
+    events
+}
+
+/// Looks after workers that have been on one green thread since the last tick.
+fn watch(shared: &Shared, seen: &mut [Seen]) {
+    for (worker, (remote, seen)) in shared.remotes.iter().zip(seen).enumerate() {
+        let tick = remote.tick.load(Relaxed);
+        if tick != seen.tick || shared.idle.is_asleep(worker) {
+            *seen = Seen { tick, still: 0 };
+            if remote.timers.is_due(|| shared.now()) {
+                remote.poke.store(true, Relaxed);
+            }
+            continue;
+        }
+        seen.still += 1;
+        if remote.timers.is_due(|| shared.now()) {
+            let mut ready = Batch::new();
+            remote.timers.expire(shared.now(), &mut ready);
+            ready.schedule();
+        }
+        if seen.still.is_multiple_of(LONG_TICKS) {
+            remote.poke.store(true, Relaxed);
+        }
+        if !remote.run_next.load(Relaxed).is_null() || shared.has_visible_work() {
+            shared.notify();
+        }
+    }
+    if shared.shortage.load(Relaxed) {
+        shared.feed_starved();
+    }
+}

@@ -1,0 +1,78 @@
+//! Debug builds, roaming mode: the look at a suspended stack before its task moves to another worker.
+//!
+//! Who turns roaming on promises that no reference into a thread-local lives across a suspension. A suspended stack holds every live
+//! register, so a broken promise shows as a word that points into the thread-locals of the OS thread which the task is about to
+//! leave. The look is conservative: a dead word left over by an earlier call counts too.
+
+use std::{ops::Range, sync::OnceLock};
+
+use super::Remote;
+use crate::{
+    prim::{atomic::Ordering::Relaxed, global},
+    task::Header,
+};
+
+/// Where the thread-locals of the calling OS thread lie: the static block below the thread pointer.
+pub(super) fn tls_range() -> Range<usize> {
+    let thread_pointer: usize;
+    #[cfg(target_arch = "x86_64")]
+    // SAFETY: the x86-64 ABI keeps the thread pointer's own address at fs:0.
+    unsafe {
+        std::arch::asm!("mov {}, fs:0", out(reg) thread_pointer, options(nostack, readonly, preserves_flags));
+    };
+    #[cfg(target_arch = "aarch64")]
+    // SAFETY: reads a register.
+    unsafe {
+        std::arch::asm!("mrs {}, tpidr_el0", out(reg) thread_pointer, options(nostack, nomem, preserves_flags));
+    };
+    let size = static_tls_size();
+    if cfg!(target_arch = "aarch64") {
+        thread_pointer..thread_pointer + size
+    } else {
+        thread_pointer - size..thread_pointer
+    }
+}
+
+/// The sum of the TLS segments of everything loaded.
+fn static_tls_size() -> usize {
+    static SIZE: OnceLock<usize> = OnceLock::new();
+    extern "C" fn add(info: *mut libc::dl_phdr_info, _: libc::size_t, sum: *mut libc::c_void) -> libc::c_int {
+        // SAFETY: `dl_iterate_phdr` hands out a valid record.
+        let info = unsafe { &*info };
+        for i in 0..usize::from(info.dlpi_phnum) {
+            // SAFETY: the record has that many headers.
+            let header = unsafe { &*info.dlpi_phdr.add(i) };
+            if header.p_type == libc::PT_TLS {
+                let aligned = (header.p_memsz as usize).next_multiple_of((header.p_align as usize).max(1));
+                // SAFETY: `sum` is the address of the atomic below.
+                unsafe { &*sum.cast::<global::AtomicUsize>() }.fetch_add(aligned, Relaxed);
+            }
+        }
+        0
+    }
+    *SIZE.get_or_init(|| {
+        let sum = global::AtomicUsize::new(0);
+        // SAFETY: `add` takes what it is given, and `sum` outlives the call.
+        unsafe { libc::dl_iterate_phdr(Some(add), std::ptr::from_ref(&sum).cast_mut().cast()) };
+        sum.load(Relaxed)
+    })
+}
+
+/// Whether a task may leave the worker it last ran on. If not, it is marked to panic when it runs again there.
+pub(super) fn may_leave(task: &Header, from: &Remote) -> bool {
+    let (sp, top) = (task.sp.get(), task.stack_top.get());
+    let Some(tls) = from.tls.get() else { return true };
+    if sp == 0 {
+        return true;
+    }
+    for address in (sp.next_multiple_of(8)..top).step_by(8) {
+        // SAFETY: the words between the stack pointer of a suspended fiber and the top of its stack are mapped, and nobody
+        // writes them while we own the task.
+        let word = unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() };
+        if tls.contains(&word) {
+            task.tls_hit.set(word);
+            return false;
+        }
+    }
+    true
+}

@@ -1,0 +1,236 @@
+//! What a worker does that has nothing to run: it looks round, steals, and sleeps.
+//!
+//! # Suspension
+//!
+//! None: all of this happens on the worker's own stack.
+
+use std::time::{Duration, Instant};
+
+use crossbeam_deque::Steal;
+
+use super::{sleeper::Woke, worker::Worker};
+use crate::{
+    park::Batch,
+    prim::{
+        atomic::Ordering::{Acquire, Relaxed, Release},
+        hint,
+    },
+    task::TaskRef,
+};
+
+/// How often a searcher goes round before it sleeps. The pauses between rounds double, so that the last is long enough to tell
+/// that a worker is stuck, and that those who work are hardly disturbed: each look at a victim's deque takes its cache line away.
+const ROUNDS: u32 = 9;
+
+/// The pause after the first round, in spins of some tens of cycles.
+const FIRST_PAUSE: u32 = 8;
+
+/// How much a thief takes at most.
+const STEAL_LIMIT: usize = 16;
+
+/// After how long a sleep a worker gives the pages of its pooled stacks back.
+const TRIM_AFTER: Duration = Duration::from_millis(500);
+
+impl Worker {
+    /// Returns when there may be something to run.
+    pub(super) fn search(&self) {
+        if let Some(task) = self.take_injected() {
+            self.found(task);
+            return;
+        }
+        if self.expire_timers() | self.poll_driver() || self.has_own_work() {
+            self.stop_searching();
+            return;
+        }
+        if !self.searching.get() && self.shared().idle.start_searching() {
+            self.searching.set(true);
+        }
+        if self.searching.get()
+            && let Some(task) = self.steal_in_rounds()
+        {
+            self.found(task);
+            return;
+        }
+        if !self.has_own_work() {
+            self.sleep();
+        }
+    }
+
+    /// Runs what a search found.
+    fn found(&self, task: TaskRef) {
+        self.stop_searching();
+        self.resume(task);
+    }
+
+    /// A searcher that found work passes the duty on, if there is more (D2).
+    fn stop_searching(&self) {
+        if self.searching.replace(false)
+            && self.shared().idle.stop_searching()
+            && self.shared().has_visible_work()
+        {
+            self.shared().notify();
+        }
+    }
+
+    fn steal_in_rounds(&self) -> Option<TaskRef> {
+        let shared = self.shared();
+        let workers = shared.remotes.len();
+        for round in 0..ROUNDS {
+            if let Some(task) = self.steal(round) {
+                return Some(task);
+            }
+            // When all others sleep, work can only come from outside, and that wakes.
+            if shared.idle.sleeping() + 1 >= workers {
+                return None;
+            }
+            for _ in 0..FIRST_PAUSE << round {
+                hint::spin_loop();
+            }
+            if !shared.injector.is_empty() || self.has_own_work() || shared.must_stop() {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// One round over the others, from a random one on.
+    fn steal(&self, round: u32) -> Option<TaskRef> {
+        let workers = self.shared().remotes.len();
+        let start = self.random(workers);
+        for victim in (start..workers).chain(0..start) {
+            if victim == self.index() {
+                continue;
+            }
+            if let Some(task) = self.steal_from(victim) {
+                return Some(task);
+            }
+            let tick = self.shared().remotes[victim].tick.load(Relaxed);
+            if round + 1 < ROUNDS {
+                self.seen_ticks[victim].set(tick);
+            } else if self.seen_ticks[victim].get() == tick
+                // On the last round, and only of one that has not switched since the last but one.
+                && let Some(task) = self.shared().take_run_next(victim)
+                && let Some(task) = self.admit(task, victim)
+            {
+                return Some(task);
+            }
+        }
+        None
+    }
+
+    fn steal_from(&self, victim: usize) -> Option<TaskRef> {
+        let remote = &self.shared().remotes[victim];
+        if !remote.spawned.is_empty() {
+            loop {
+                match remote.spawned.steal_batch_with_limit_and_pop(&self.spawned, STEAL_LIMIT) {
+                    Steal::Success(task) => return Some(task),
+                    Steal::Empty => break,
+                    Steal::Retry => hint::spin_loop(),
+                }
+            }
+        }
+        if remote.woken.is_empty() {
+            return None;
+        }
+        loop {
+            // One by one: each may have to be refused.
+            match remote.woken.steal() {
+                Steal::Success(task) => {
+                    if let Some(task) = self.admit(task, victim) {
+                        return Some(task);
+                    }
+                }
+                Steal::Empty => return None,
+                Steal::Retry => hint::spin_loop(),
+            }
+        }
+    }
+
+    /// Debug builds look at the stack of a started task before it moves; one that must not is sent back to panic at home.
+    fn admit(&self, task: TaskRef, victim: usize) -> Option<TaskRef> {
+        #[cfg(debug_assertions)]
+        if !super::scan::may_leave(&task, &self.shared().remotes[victim]) {
+            task.home.set(victim as u32);
+            self.shared().send_home(task);
+            return None;
+        }
+        let _ = victim;
+        Some(task)
+    }
+
+    /// Sleeps until there may be something to run.
+    fn sleep(&self) {
+        let shared = self.shared();
+        shared.idle.sleep(self.index(), self.searching.replace(false));
+        let mut trimmed = false;
+        loop {
+            // D2: what came before the others could see us asleep.
+            if shared.has_visible_work()
+                || self.has_own_work()
+                || shared.must_stop()
+            {
+                return self.end_sleep(Woke::Unasked);
+            }
+            let mut ready = Batch::new();
+            let (woke, timed_out) = self.block(!trimmed, &mut ready);
+            if woke != Woke::Unasked || !ready.is_empty() || !timed_out {
+                self.end_sleep(woke);
+                let several = ready.len() > 1;
+                ready.schedule();
+                if several {
+                    // The rest of the readiness is for whoever else is idle to see to.
+                    shared.notify();
+                }
+                return;
+            }
+            if self.remote().timers.is_due(|| shared.now()) {
+                return self.end_sleep(woke);
+            }
+            if !trimmed {
+                trimmed = true;
+                // SAFETY: on the worker's own stack (R3 of `worker.rs`).
+                shared.stacks.trim(unsafe { &mut *self.stacks.get() });
+            }
+        }
+    }
+
+    /// Blocks the thread, in the driver if nobody else does, else in a futex. Tells also whether time was up, or may have been.
+    fn block(&self, trim: bool, ready: &mut Batch) -> (Woke, bool) {
+        let shared = self.shared();
+        let sleeper = &self.remote().sleeper;
+        let next = self.remote().timers.next_deadline().and_then(|at| shared.instant(at));
+        let until = match (next, trim) {
+            (next, false) => next,
+            (next, true) => {
+                let trim = Instant::now() + TRIM_AFTER;
+                Some(next.map_or(trim, |next| next.min(trim)))
+            }
+        };
+        let is_over = |until: Option<Instant>| until.is_some_and(|at| Instant::now() >= at);
+        let Some(driver) = shared.driver.get().filter(|_| !shared.polling.swap(true, Acquire)) else {
+            return (sleeper.block(until), is_over(until));
+        };
+        if sleeper.begin(true) {
+            let timeout = until.map(|at| at.saturating_duration_since(Instant::now()));
+            shared.polls.fetch_add(1, Relaxed);
+            if driver.wait(timeout, ready).is_err() {
+                // A driver that cannot wait must not make us spin; the poller thread will try again.
+                std::thread::park_timeout(Duration::from_millis(1));
+            }
+        }
+        shared.polling.store(false, Release);
+        (sleeper.awake(), is_over(until))
+    }
+
+    /// Takes the worker off the list of sleepers, unless who woke it did.
+    fn end_sleep(&self, woke: Woke) {
+        let woke = match woke {
+            Woke::Unasked if self.shared().idle.cancel_sleep(self.index()) => Woke::Searching,
+            // Somebody took us off the list; the wake that goes with it is on its way (D3).
+            Woke::Unasked => self.remote().sleeper.block(None),
+            woke => woke,
+        };
+        self.searching.set(woke == Woke::Searching);
+        self.shared().poller.rouse(self.shared());
+    }
+}

@@ -1,0 +1,175 @@
+//! How a runtime ends: every green thread of it unwinds, and its OS threads are gone.
+//!
+//! # Roles
+//!
+//! The *ender* is the OS thread that drops the `Runtime`. Workers obey the phase.
+//!
+//! # States
+//!
+//! ```text
+//!   RUNNING ──1──▶ STOPPING ──2──▶ DRAINING ──3──▶ EXITING
+//! ```
+//!
+//! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped: the ender
+//!    has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
+//!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left.
+//!
+//! # Invariants
+//!
+//! - **X1** While the world is stopped no task runs and no stack is taken or given back, so every occupant of a stack is a task that has
+//!   started and not ended, and stays alive.
+//! - **X2** After the gate closed, new tasks come from tasks only.
+//! - **X3** A wait that began before `DRAINING` was seen in X1; one that begins after it sees the phase. None is missed.
+//!
+//! # Orderings
+//!
+//! The phase is Relaxed; the lock under which the ender counts the stopped workers orders it against them.
+//!
+//! # Checked by
+//!
+//! `tests/shutdown.rs`.
+
+use std::{ptr::NonNull, sync::Arc, thread::JoinHandle};
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::{DRAINING, EXITING, RUNNING, STOPPING, Shared, worker::Worker};
+use crate::{
+    park::{Batch, Claimed},
+    prim::atomic::{
+        AtomicU64,
+        Ordering::{Relaxed, SeqCst},
+        fence,
+    },
+    task::{Header, TaskRef, state::Claim},
+};
+
+/// What the ender and the workers meet at.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) gate: RwLock<Gate>,
+    /// Tasks spawned from outside.
+    pub(crate) spawns: AtomicU64,
+    /// How many workers have stopped; those that could not be started count from the outset.
+    stopped: Mutex<usize>,
+    changed: Condvar,
+}
+
+impl World {
+    /// Some workers could not be started.
+    pub(crate) fn abandon(&self, workers: usize) {
+        *self.stopped.lock() += workers;
+    }
+}
+
+/// Whether threads outside may still spawn.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    pub(crate) closed: bool,
+}
+
+impl Worker {
+    /// Does what the phase asks. `false`: leave the loop.
+    #[cold]
+    pub(super) fn obey_phase(&self) -> bool {
+        let shared = self.shared();
+        let world = &shared.world;
+        match shared.phase.load(Relaxed) {
+            STOPPING => {
+                let mut stopped = world.stopped.lock();
+                *stopped += 1;
+                world.changed.notify_all();
+                while shared.phase.load(Relaxed) == STOPPING {
+                    world.changed.wait(&mut stopped);
+                }
+                true
+            }
+            DRAINING => {
+                if shared.live() == 0 {
+                    // Under the lock, so that the ender is either before its look or in its wait.
+                    let _stopped = world.stopped.lock();
+                    world.changed.notify_all();
+                }
+                true
+            }
+            phase => phase == RUNNING,
+        }
+    }
+}
+
+/// Ends the runtime and waits until its threads are gone. Not on a green thread.
+pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
+    shared.world.gate.write().closed = true;
+    if shared.phase.load(Relaxed) == RUNNING {
+        stop_world(shared);
+        if cfg!(panic = "abort") {
+            // Nothing can unwind: suspended stacks are leaked, and with them what their tasks refer to.
+            std::mem::forget(Arc::clone(shared));
+        } else {
+            cancel_all(shared);
+            drain(shared);
+        }
+    }
+    change_phase(shared, EXITING);
+    wake_all(shared);
+    for thread in threads {
+        if thread.join().is_err() {
+            crate::error::abort("a worker panicked outside any green thread");
+        }
+    }
+    if let Some(driver) = shared.driver.get() {
+        let mut ready = Batch::new();
+        driver.close(&mut ready);
+        ready.schedule();
+    }
+}
+
+fn change_phase(shared: &Shared, phase: u8) {
+    let _stopped = shared.world.stopped.lock();
+    shared.phase.store(phase, Relaxed);
+    shared.world.changed.notify_all();
+}
+
+/// Gets every sleeping thread to look at the phase.
+fn wake_all(shared: &Shared) {
+    fence(SeqCst); // D2 of `idle.rs`: the phase is looked at again after a worker is listed as asleep
+    for worker in 0..shared.remotes.len() {
+        if shared.idle.notify_worker(worker) {
+            shared.wake_worker(worker, false);
+        }
+    }
+    shared.poller.wake(shared);
+}
+
+fn stop_world(shared: &Shared) {
+    change_phase(shared, STOPPING);
+    wake_all(shared);
+    let mut stopped = shared.world.stopped.lock();
+    while *stopped < shared.remotes.len() {
+        shared.world.changed.wait(&mut stopped);
+    }
+}
+
+/// Cancels every wait that may be cancelled (X1).
+fn cancel_all(shared: &Shared) {
+    let mut batch = Batch::new();
+    shared.stacks.for_each_occupant(|occupant| {
+        let task = NonNull::new(occupant.cast::<Header>()).expect("occupants are not null");
+        // SAFETY: it has not ended (X1).
+        if unsafe { task.as_ref() }.state.claim_cancelled() == Claim::Parked {
+            // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
+            batch.push(Claimed::of_task(unsafe { TaskRef::from_raw(task) }));
+        }
+    });
+    batch.schedule();
+}
+
+/// Lets the workers go on until no task is left.
+fn drain(shared: &Shared) {
+    change_phase(shared, DRAINING);
+    wake_all(shared);
+    let mut stopped = shared.world.stopped.lock();
+    while shared.live() > 0 {
+        shared.world.changed.wait(&mut stopped);
+    }
+}

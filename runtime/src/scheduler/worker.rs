@@ -1,0 +1,571 @@
+//! One worker: an OS thread that runs tasks. What it runs next, the switch, and the duty after the switch.
+//!
+//! # Roles
+//!
+//! Everything here is called on the worker's own OS thread: by its loop, or by the task that runs on it.
+//!
+//! # Invariants
+//!
+//! - **R1** `current` is the task that is on the worker, or null; the worker's loop holds a reference to it.
+//! - **R2** The duty after a switch (queue, park, recycle) is done on the worker's own stack, when nothing runs on the task's
+//!   any more. Once `State::park` has succeeded the worker does not touch the task again: somebody else may own it.
+//! - **R3** `stacks` is touched only on the worker's own stack.
+//!
+//! # Suspension
+//!
+//! [`Worker::resume`] switches to a task and comes back when it suspends. Methods that a task calls never switch.
+
+use std::{
+    cell::{Cell, UnsafeCell},
+    ptr::{self, NonNull},
+    sync::Arc,
+};
+
+use crossbeam_deque::Worker as Deque;
+
+use super::{DRAINING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use crate::{
+    budget::BUDGET,
+    fiber::{Fiber, Step, Suspend},
+    park::Batch,
+    prim::atomic::Ordering::{Acquire, Relaxed, Release},
+    queue::list::TaskList,
+    stack::StackCache,
+    task::{Header, TaskRef, header::NO_HOME, join::Finish},
+};
+
+/// How many ids a worker takes at once.
+const ID_BLOCK: u64 = 1024;
+
+/// See the module.
+pub(crate) struct Worker {
+    index: usize,
+    shared: Arc<Shared>,
+    /// Tasks that have not started; newest first for us, oldest first for thieves.
+    pub(super) spawned: Deque<TaskRef>,
+    /// Roaming tasks that are ready; oldest first.
+    pub(super) woken: Deque<TaskRef>,
+    /// Ready tasks whose home this is; oldest first.
+    local: TaskList,
+    /// The run-next slot for a task whose home this is.
+    next_local: Cell<Option<NonNull<Header>>>,
+    current: Cell<*const Header>,
+    pub(super) stacks: UnsafeCell<StackCache>,
+    pub(super) tick: Cell<u32>,
+    /// How often in a row a run-next slot went first.
+    streak: Cell<u32>,
+    budget: Cell<u32>,
+    no_suspend: Cell<u32>,
+    rng: Cell<u32>,
+    ids: Cell<(u64, u64)>,
+    /// The poller's tick at which a lone spawn last woke a searcher.
+    lone_wake: Cell<u32>,
+    pub(super) searching: Cell<bool>,
+    /// The last ticks seen of the others, by a searcher that wants to know whether they are stuck.
+    pub(super) seen_ticks: Box<[Cell<u32>]>,
+}
+
+/// Takes this OS thread's `current` worker away when its loop ends, however it ends.
+struct Resign;
+
+impl Drop for Resign {
+    fn drop(&mut self) {
+        current::set(ptr::null());
+    }
+}
+
+impl Worker {
+    pub(crate) fn new(
+        index: usize,
+        shared: Arc<Shared>,
+        spawned: Deque<TaskRef>,
+        woken: Deque<TaskRef>,
+    ) -> Self {
+        let workers = shared.remotes.len();
+        Self {
+            index,
+            shared,
+            spawned,
+            woken,
+            local: TaskList::default(),
+            next_local: Cell::new(None),
+            current: Cell::new(ptr::null()),
+            stacks: UnsafeCell::new(StackCache::new()),
+            tick: Cell::new(0),
+            streak: Cell::new(0),
+            budget: Cell::new(BUDGET),
+            no_suspend: Cell::new(0),
+            rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
+            ids: Cell::new((0, 0)),
+            lone_wake: Cell::new(u32::MAX),
+            searching: Cell::new(false),
+            seen_ticks: (0..workers).map(|_| Cell::new(0)).collect(),
+        }
+    }
+
+    /// Runs tasks until the runtime ends.
+    pub(crate) fn main(self) {
+        let _alternate_stack = crate::stack::overflow::alternate_stack();
+        current::set(&raw const self);
+        let _resign = Resign;
+        self.remote().sleeper.adopt();
+        #[cfg(debug_assertions)]
+        let _ = self.remote().tls.set(super::scan::tls_range());
+        loop {
+            if self.shared.phase.load(Relaxed) != RUNNING && !self.obey_phase() {
+                break;
+            }
+            match self.next() {
+                Some(task) => self.resume(task),
+                None => self.search(),
+            }
+        }
+        // SAFETY: on the worker's own stack (R3).
+        self.shared.stacks.trim(unsafe { &mut *self.stacks.get() });
+    }
+
+    #[inline]
+    pub(crate) fn index(&self) -> usize {
+        self.index
+    }
+
+    #[inline]
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
+    #[inline]
+    pub(crate) fn shared_ptr(&self) -> *const Shared {
+        Arc::as_ptr(&self.shared)
+    }
+
+    #[inline]
+    pub(crate) fn current_ptr(&self) -> *const Header {
+        self.current.get()
+    }
+
+    #[inline]
+    pub(super) fn remote(&self) -> &Remote {
+        &self.shared.remotes[self.index]
+    }
+
+    /// Chooses the next task among the worker's own. The order is in the header of `scheduler`.
+    #[inline]
+    fn next(&self) -> Option<TaskRef> {
+        let tick = self.tick.get().wrapping_add(1);
+        self.tick.set(tick);
+        let remote = self.remote();
+        remote.tick.store(tick, Relaxed);
+        if !remote.inbox.is_empty() {
+            self.empty_inbox();
+        }
+        if tick.is_multiple_of(MAINTENANCE) || remote.poke.load(Relaxed) {
+            if let Some(task) = self.maintain() {
+                return Some(task);
+            }
+        }
+        if let Some(task) = self.take_next() {
+            return Some(task);
+        }
+        self.streak.set(0);
+        if tick.is_multiple_of(2) {
+            self.pop_woken().or_else(|| self.spawned.pop())
+        } else {
+            self.spawned.pop().or_else(|| self.pop_woken())
+        }
+    }
+
+    #[inline]
+    fn pop_woken(&self) -> Option<TaskRef> {
+        self.local.pop_front().or_else(|| self.woken.pop())
+    }
+
+    /// Takes a run-next task, unless these have gone first for long enough; then it queues behind the others.
+    #[inline]
+    fn take_next(&self) -> Option<TaskRef> {
+        let task = match self.next_local.take() {
+            // SAFETY: the slot owned the reference and gave it up.
+            Some(task) => unsafe { TaskRef::from_raw(task) },
+            None => self.shared.take_run_next(self.index)?,
+        };
+        let streak = self.streak.get() + 1;
+        self.streak.set(streak);
+        if streak <= STREAK {
+            return Some(task);
+        }
+        self.streak.set(0);
+        self.after_streak(task)
+    }
+
+    #[cold]
+    fn after_streak(&self, task: TaskRef) -> Option<TaskRef> {
+        let other = self.pop_woken().or_else(|| self.spawned.steal_oldest());
+        if other.is_none() {
+            return Some(task);
+        }
+        self.queue(task);
+        other
+    }
+
+    /// Queues a ready task where its kind belongs, oldest first.
+    #[inline]
+    fn queue(&self, task: TaskRef) {
+        if task.home.get() == NO_HOME {
+            self.woken.push(task);
+        } else {
+            debug_assert_eq!(task.home.get() as usize, self.index, "G1");
+            self.local.push_back(task);
+        }
+    }
+
+    pub(super) fn empty_inbox(&self) {
+        self.remote().inbox.take(|node| {
+            let node = NonNull::new(node).expect("an inbox holds no null");
+            // SAFETY: the inbox owned the reference and gave it up.
+            self.local.push_back(unsafe { TaskRef::from_raw(node) });
+        });
+    }
+
+    /// What a worker looks at now and then even though it has work.
+    #[cold]
+    fn maintain(&self) -> Option<TaskRef> {
+        self.remote().poke.store(false, Relaxed);
+        self.expire_timers();
+        if self.tick.get().is_multiple_of(MAINTENANCE * 4) {
+            self.poll_driver();
+        }
+        self.take_injected().or_else(|| self.spawned.steal_oldest())
+    }
+
+    /// Fires the wheel. `true`: something became ready.
+    pub(super) fn expire_timers(&self) -> bool {
+        let timers = &self.remote().timers;
+        if !timers.is_due(|| self.shared.now()) {
+            return false;
+        }
+        let mut ready = Batch::new();
+        timers.expire(self.shared.now(), &mut ready);
+        let any = !ready.is_empty();
+        ready.schedule();
+        any
+    }
+
+    /// Looks at the driver without blocking. `true`: something became ready.
+    pub(super) fn poll_driver(&self) -> bool {
+        let Some(driver) = self.shared.busy_driver() else { return false };
+        let mut ready = Batch::new();
+        self.shared.polls.fetch_add(1, Relaxed);
+        if driver.wait(Some(std::time::Duration::ZERO), &mut ready).is_err() {
+            return false;
+        }
+        let any = !ready.is_empty();
+        ready.schedule();
+        any
+    }
+
+    pub(super) fn take_injected(&self) -> Option<TaskRef> {
+        if self.shared.injector.is_empty() {
+            return None;
+        }
+        // A fair share: others will come for theirs.
+        let share = self.shared.injector.len() / self.shared.remotes.len() + 1;
+        loop {
+            match self.shared.injector.steal_batch_with_limit_and_pop(&self.woken, share.min(32)) {
+                crossbeam_deque::Steal::Success(task) => return Some(task),
+                crossbeam_deque::Steal::Empty => return None,
+                crossbeam_deque::Steal::Retry => {}
+            }
+        }
+    }
+
+    /// Runs a task until it suspends or ends, and does the duty after the switch (R2).
+    #[inline]
+    pub(super) fn resume(&self, task: TaskRef) {
+        // SAFETY: the task is ours (S1), so is its fiber.
+        if unsafe { &*task.fiber.get() }.is_none() {
+            if let Err(task) = self.start(task) {
+                self.starve(task);
+                return;
+            }
+            // `start` put the task in `current`.
+            return self.switch();
+        }
+        task.home.set(self.index as u32);
+        self.current.set(task.into_raw().as_ptr());
+        self.switch();
+    }
+
+    /// Switches to the current task, until it suspends for good.
+    #[inline]
+    fn switch(&self) {
+        // SAFETY: `resume` put an owned reference there.
+        let task = unsafe { &*self.current.get() };
+        self.budget.set(BUDGET);
+        task.state.run();
+        loop {
+            // SAFETY: the task is ours; nobody else touches the fiber until R2 gives it away.
+            let fiber = unsafe { &mut *task.fiber.get() };
+            match fiber.as_mut().expect("it was started").resume() {
+                Step::Suspended(Suspend::Yield) => {
+                    self.current.set(ptr::null());
+                    self.settle(task);
+                    task.state.requeue();
+                    // SAFETY: the reference that `resume` put in `current`.
+                    self.queue(unsafe { TaskRef::from_raw(task.ptr()) });
+                    return;
+                }
+                Step::Suspended(Suspend::Park) => {
+                    self.settle(task);
+                    if task.state.park() {
+                        // The reference stays with the parked task, for whoever wins its wait.
+                        self.current.set(ptr::null());
+                        return;
+                    }
+                    task.home.set(self.index as u32);
+                }
+                Step::Ended => {
+                    self.current.set(ptr::null());
+                    // SAFETY: as above.
+                    self.recycle(unsafe { TaskRef::from_raw(task.ptr()) });
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Decides where a task that just suspended may be resumed: anywhere in roaming mode, unless it is unwinding, for the
+    /// panic count is its OS thread's.
+    #[inline]
+    fn settle(&self, task: &Header) {
+        if self.shared.roaming && !std::thread::panicking() {
+            task.home.set(NO_HOME);
+        }
+    }
+
+    /// Gives a task its stack and puts it in `current`. Hands it back if no stack can be had.
+    fn start(&self, task: TaskRef) -> Result<(), TaskRef> {
+        let size = match task.meta.stack_size {
+            0 => self.shared.stacks.default_size(),
+            size => size,
+        };
+        // SAFETY: on the worker's own stack (R3).
+        let cache = unsafe { &mut *self.stacks.get() };
+        let Ok(stack) = self.shared.stacks.acquire(cache, size) else { return Err(task) };
+        let header = task.into_raw();
+        stack.set_occupant(header.as_ptr().cast());
+        // SAFETY: the reference that `into_raw` gave up is now `current`'s.
+        let task = unsafe { header.as_ref() };
+        let guard = stack.guard();
+        task.guard.set((guard.start, guard.end));
+        #[cfg(debug_assertions)]
+        task.stack_top.set(corosensei::stack::Stack::base(&stack).get());
+        task.home.set(self.index as u32);
+        let fiber = Fiber::new(stack, move |yielder| {
+            // SAFETY: the task lives while its fiber runs (R1).
+            let task = unsafe { header.as_ref() };
+            task.yielder.set(yielder);
+            run_task(task);
+        });
+        // SAFETY: the task is ours.
+        unsafe { *task.fiber.get() = Some(fiber) };
+        self.current.set(header.as_ptr());
+        Ok(())
+    }
+
+    /// Takes back what an ended task held.
+    #[inline]
+    fn recycle(&self, task: TaskRef) {
+        // SAFETY: the task has ended and is ours.
+        let fiber = unsafe { &mut *task.fiber.get() }.take().expect("it was started");
+        let stack = fiber.into_stack();
+        stack.clear_occupant();
+        // SAFETY: on the worker's own stack (R3).
+        self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
+        let ends = &self.remote().ends;
+        ends.store(ends.load(Relaxed) + 1, Release);
+        if self.shared.shortage.load(Relaxed) {
+            self.shared.feed_starved();
+        }
+    }
+
+    /// No stack can be had: the task waits until one comes back.
+    #[cold]
+    fn starve(&self, task: TaskRef) {
+        let mut starved = self.shared.starved.lock();
+        starved.push_back(task);
+        self.shared.shortage.store(true, Relaxed);
+        drop(starved);
+        self.shared.poller.rouse(&self.shared);
+    }
+
+    /// Queues a new task.
+    #[inline]
+    pub(crate) fn spawn(&self, task: TaskRef) {
+        let remote = self.remote();
+        remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
+        let task = task.into_raw().as_ptr();
+        if remote.run_next.load(Relaxed).is_null() {
+            // Thieves only ever empty the slot, so it is still empty.
+            remote.run_next.store(task, Release);
+            if self.shared.idle.could_wake() {
+                self.notify_of_lone_spawn();
+            }
+            return;
+        }
+        self.drive_out(task);
+    }
+
+    /// Puts `task` in the run-next slot, and what stood there where others can steal it.
+    fn drive_out(&self, task: *mut Header) {
+        let before = self.remote().run_next.swap(task, std::sync::atomic::Ordering::AcqRel);
+        let Some(before) = NonNull::new(before) else { return };
+        // SAFETY: the slot owned a reference, which the swap took out once.
+        let before = unsafe { TaskRef::from_raw(before) };
+        // SAFETY: the task is ours now.
+        if unsafe { &*before.fiber.get() }.is_none() {
+            self.spawned.push(before);
+        } else {
+            self.queue(before);
+        }
+        self.shared.notify();
+    }
+
+    /// A task that was spawned alone is most often joined at once, so nobody is woken for it, but for once in each tick of the poller
+    /// thread: in case its spawner computes on.
+    #[cold]
+    fn notify_of_lone_spawn(&self) {
+        let tick = self.shared.poller.tick();
+        if self.lone_wake.replace(tick) != tick {
+            self.shared.notify();
+        }
+    }
+
+    /// Queues a task whose wait was won.
+    #[inline]
+    pub(crate) fn wake(&self, task: TaskRef) {
+        let home = task.home.get();
+        if home == self.index as u32 {
+            if self.next_local.get().is_none() {
+                self.next_local.set(Some(task.into_raw()));
+            } else {
+                self.local.push_back(task);
+            }
+        } else if home != NO_HOME {
+            self.shared.send_home(task);
+        } else if self.remote().run_next.load(Relaxed).is_null() {
+            self.remote().run_next.store(task.into_raw().as_ptr(), Release);
+        } else {
+            self.woken.push(task);
+            self.shared.notify();
+        }
+    }
+
+    /// A new id for a green thread.
+    #[inline]
+    pub(crate) fn fresh_id(&self) -> u64 {
+        let (mut next, mut end) = self.ids.get();
+        if next == end {
+            next = super::fresh_ids(ID_BLOCK);
+            end = next + ID_BLOCK;
+        }
+        self.ids.set((next + 1, end));
+        next
+    }
+
+    /// Spends one operation. `true`: the running task is to yield.
+    #[inline]
+    pub(crate) fn spend_budget(&self) -> bool {
+        if self.no_suspend.get() > 0 {
+            return false;
+        }
+        let left = self.budget.get();
+        if left == 0 || self.remote().poke.load(Relaxed) {
+            self.budget.set(BUDGET);
+            return true;
+        }
+        self.budget.set(left - 1);
+        false
+    }
+
+    pub(crate) fn forbid_suspension(&self) {
+        self.no_suspend.set(self.no_suspend.get() + 1);
+    }
+
+    pub(crate) fn allow_suspension(&self) {
+        self.no_suspend.set(self.no_suspend.get() - 1);
+    }
+
+    #[inline]
+    pub(crate) fn assert_may_suspend(&self) {
+        assert!(self.no_suspend.get() == 0, "a suspension inside `no_suspend`");
+    }
+
+    /// A random number below `n`. Marsaglia's xorshift.
+    pub(super) fn random(&self, n: usize) -> usize {
+        let mut x = self.rng.get();
+        x ^= x << 13;
+        x ^= x >> 17;
+        x ^= x << 5;
+        self.rng.set(x);
+        x as usize % n
+    }
+
+    /// Whether it has a task of its own to run.
+    pub(super) fn has_own_work(&self) -> bool {
+        !self.local.is_empty()
+            || self.next_local.get().is_some()
+            || !self.spawned.is_empty()
+            || !self.woken.is_empty()
+            || !self.remote().inbox.is_empty()
+            || !self.remote().run_next.load(Acquire).is_null()
+    }
+}
+
+/// The oldest of a deque whose owner takes the newest.
+trait StealOldest {
+    fn steal_oldest(&self) -> Option<TaskRef>;
+}
+
+impl StealOldest for Deque<TaskRef> {
+    fn steal_oldest(&self) -> Option<TaskRef> {
+        if self.is_empty() {
+            return None;
+        }
+        let stealer = self.stealer();
+        loop {
+            match stealer.steal() {
+                crossbeam_deque::Steal::Success(task) => return Some(task),
+                crossbeam_deque::Steal::Empty => return None,
+                crossbeam_deque::Steal::Retry => {}
+            }
+        }
+    }
+}
+
+/// The life of a green thread, on its own stack.
+fn run_task(task: &Header) {
+    // SAFETY: the task's only run.
+    unsafe { task.run_closure((*task.shared).phase.load(Relaxed) >= DRAINING) };
+    // SAFETY: the closure has ended; nothing borrows from the locals any more.
+    let locals = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
+        crate::task::local::Locals::destroy(&task.locals);
+    }));
+    if locals.is_err() {
+        crate::error::abort("a green-thread local panicked in its destructor");
+    }
+    match task.join.finish() {
+        Finish::Unawaited => {}
+        // SAFETY: the handle gave the result up (J3).
+        Finish::DropResult => unsafe { task.drop_output() },
+        Finish::Wake => {
+            // SAFETY: `finish` replaced WAITING (J1).
+            let waker = unsafe { &mut *task.joiner.get() }.take().expect("J1");
+            // SAFETY: the joiner's frame waits for `release` before it ends (J2).
+            if let Some(claimed) = unsafe { waker.claim() } {
+                claimed.schedule();
+            }
+            task.join.release();
+        }
+    }
+    task.state.finish();
+}

@@ -1,0 +1,437 @@
+//! The record of one green thread: a header that every part of the runtime knows, and behind it, in the same
+//! allocation, the closure that is to run and later its result.
+//!
+//! # Roles
+//!
+//! Who may touch which field when:
+//!
+//! | field | by whom |
+//! |---|---|
+//! | `state`, `token`, `join` | anyone with a reference, by their own protocols |
+//! | `link` | the queue that owns the task |
+//! | `home`, `fiber`, `yielder`, `guard`, `sp` | the owner (S1, S3 of `state.rs`): worker, queue or claimer |
+//! | `locals`, `shields` | the green thread itself |
+//! | `joiner` | see `join.rs`, J1 |
+//! | stage (behind the header) | the green thread until `join.finish`, then the handle (J3) |
+//! | the rest | never changes |
+//!
+//! # Invariants
+//!
+//! - **H1** A task has one reference for the runtime, given up after its end, and one each for its `JoinHandle` and each
+//!   `Thread`. The allocation lives while there is one.
+//! - **H2** `shared` is valid until the task has finished: a runtime ends only after its last task.
+//! - **H3** The header is the first field of its [`TaskCell`], so the two have one address.
+//!
+//! # Orderings
+//!
+//! `refs` as in `std::sync::Arc`: drops release, the last one acquires. A drop that finds itself alone (Acquire load of 1)
+//! frees without a read-modify-write: nobody else is left who could clone.
+
+use std::{
+    any::Any,
+    cell::{Cell, UnsafeCell},
+    fmt,
+    mem::ManuallyDrop,
+    panic::{self, AssertUnwindSafe, Location},
+    ptr::NonNull,
+};
+
+use corosensei::Yielder;
+
+use super::{join::JoinWord, local::Locals, state::State, token::Token};
+use crate::{
+    cancel::Cancelled,
+    fiber::{Fiber, Suspend, suspend},
+    park::{WaitReason, Waker},
+    prim::atomic::{
+        AtomicPtr, AtomicU8, AtomicU32,
+        Ordering::{Acquire, Relaxed, Release},
+        fence,
+    },
+    queue::inbox::Linked,
+    scheduler::Shared,
+};
+
+/// No worker yet.
+pub(crate) const NO_HOME: u32 = u32::MAX;
+
+/// What a green thread ends with.
+pub(crate) type Output<T> = Result<T, Box<dyn Any + Send>>;
+
+/// See the module.
+#[repr(C)]
+pub(crate) struct Header {
+    link: AtomicPtr<Self>,
+    pub(crate) state: State,
+    refs: AtomicU32,
+    pub(crate) home: Cell<u32>,
+    pub(crate) fiber: UnsafeCell<Option<Fiber>>,
+    pub(crate) yielder: Cell<*const Yielder<(), Suspend>>,
+    /// The guard region of its stack, for the overflow handler.
+    pub(crate) guard: Cell<(usize, usize)>,
+    pub(crate) shared: *const Shared,
+    pub(crate) join: JoinWord,
+    reason: AtomicU8,
+    /// While above zero, waits are not cancelled.
+    pub(crate) shields: Cell<u32>,
+    pub(crate) token: Token,
+    pub(crate) joiner: UnsafeCell<Option<Waker>>,
+    pub(crate) locals: UnsafeCell<Locals>,
+    /// Debug builds, roaming: the stack pointer at the latest suspension, for the scan before a move.
+    #[cfg(debug_assertions)]
+    pub(crate) sp: Cell<usize>,
+    /// Debug builds, roaming: the other end of what is scanned.
+    #[cfg(debug_assertions)]
+    pub(crate) stack_top: Cell<usize>,
+    /// Debug builds, roaming: a word of the suspended stack that points into the old worker's thread-locals.
+    #[cfg(debug_assertions)]
+    pub(crate) tls_hit: Cell<usize>,
+    vtable: &'static Vtable,
+    stage: Cell<Stage>,
+    pub(crate) meta: Meta,
+}
+
+/// What never changes.
+#[derive(Debug)]
+pub(crate) struct Meta {
+    pub(crate) id: u64,
+    pub(crate) parent: u64,
+    pub(crate) site: &'static Location<'static>,
+    pub(crate) name: Option<Box<str>>,
+    /// Zero: the runtime's default.
+    pub(crate) stack_size: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stage {
+    Closure,
+    Output,
+    Empty,
+}
+
+/// The functions that know the types behind the header.
+struct Vtable {
+    /// Runs the closure, or drops it unrun, and stores the output. On the task's stack.
+    run: unsafe fn(&Header, bool),
+    /// Moves the output to the pointer.
+    take: unsafe fn(&Header, *mut ()),
+    /// Drops whatever is in the stage.
+    clear: unsafe fn(&Header),
+    /// Frees the allocation.
+    free: unsafe fn(NonNull<Header>),
+}
+
+/// The whole allocation.
+#[repr(C)]
+struct TaskCell<F, T> {
+    header: Header,
+    data: UnsafeCell<Data<F, T>>,
+}
+
+union Data<F, T> {
+    closure: ManuallyDrop<F>,
+    output: ManuallyDrop<Output<T>>,
+}
+
+/// One counted reference to a task.
+pub(crate) struct TaskRef(NonNull<Header>);
+
+// SAFETY: the header's fields are either atomics, or touched only by the one who owns them at the time, which
+// the protocols of `state.rs` and `join.rs` hand on with Acquire and Release; closure and output are Send (`spawn`).
+unsafe impl Send for TaskRef {}
+// SAFETY: as above: through a shared reference only the atomics are used by non-owners.
+unsafe impl Sync for TaskRef {}
+
+impl TaskRef {
+    /// Allocates a task with two references: the runtime's and the handle's.
+    ///
+    /// # Safety
+    ///
+    /// `f` and what it borrows outlive the task, and both `F` and `T` may be sent to another thread.
+    pub(crate) unsafe fn new<F, T>(shared: *const Shared, meta: Meta, f: F) -> (Self, Self)
+    where
+        F: FnOnce() -> T,
+    {
+        let cell = Box::new(TaskCell::<F, T> {
+            header: Header {
+                link: AtomicPtr::default(),
+                state: State::queued(),
+                refs: AtomicU32::new(2),
+                home: Cell::new(NO_HOME),
+                fiber: UnsafeCell::new(None),
+                yielder: Cell::new(std::ptr::null()),
+                guard: Cell::new((0, 0)),
+                shared,
+                join: JoinWord::default(),
+                reason: AtomicU8::new(WaitReason::NotStarted as u8),
+                shields: Cell::new(0),
+                token: Token::default(),
+                joiner: UnsafeCell::new(None),
+                locals: UnsafeCell::new(Locals::new()),
+                #[cfg(debug_assertions)]
+                sp: Cell::new(0),
+                #[cfg(debug_assertions)]
+                stack_top: Cell::new(0),
+                #[cfg(debug_assertions)]
+                tls_hit: Cell::new(0),
+                vtable: const { &vtable::<F, T>() },
+                stage: Cell::new(Stage::Closure),
+                meta,
+            },
+            data: UnsafeCell::new(Data { closure: ManuallyDrop::new(f) }),
+        });
+        let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+        (Self(header), Self(header))
+    }
+
+    /// Gives up the counted reference for a plain pointer.
+    #[inline]
+    pub(crate) fn into_raw(self) -> NonNull<Header> {
+        ManuallyDrop::new(self).0
+    }
+
+    /// Takes back what `into_raw` gave.
+    ///
+    /// # Safety
+    ///
+    /// The pointer came from `into_raw`, and nobody else turns the same reference back.
+    #[inline]
+    pub(crate) unsafe fn from_raw(header: NonNull<Header>) -> Self {
+        Self(header)
+    }
+
+    /// Counts one more reference to a task that the caller knows to be alive.
+    ///
+    /// # Safety
+    ///
+    /// There is a reference that outlives this call.
+    pub(crate) unsafe fn retain(header: NonNull<Header>) -> Self {
+        let this = ManuallyDrop::new(Self(header));
+        Self::clone(&this)
+    }
+}
+
+impl std::ops::Deref for TaskRef {
+    type Target = Header;
+
+    #[inline]
+    fn deref(&self) -> &Header {
+        // SAFETY: the reference keeps the allocation alive (H1).
+        unsafe { self.0.as_ref() }
+    }
+}
+
+impl Clone for TaskRef {
+    fn clone(&self) -> Self {
+        let before = self.refs.fetch_add(1, Relaxed);
+        if before > u32::MAX / 2 {
+            // As std's Arc: two thousand million forgotten handles.
+            std::process::abort();
+        }
+        Self(self.0)
+    }
+}
+
+impl Drop for TaskRef {
+    #[inline]
+    fn drop(&mut self) {
+        if self.refs.load(Acquire) != 1 {
+            if self.refs.fetch_sub(1, Release) != 1 {
+                return;
+            }
+            fence(Acquire);
+        }
+        let free = self.vtable.free;
+        // SAFETY: this was the last reference (H1).
+        unsafe { free(self.0) };
+    }
+}
+
+impl fmt::Debug for TaskRef {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Task")
+            .field("id", &self.meta.id)
+            .field("name", &self.meta.name)
+            .field("state", &self.state)
+            .field("waits_for", &self.reason())
+            .field("spawned_at", &self.meta.site)
+            .field("parent", &self.meta.parent)
+            .finish()
+    }
+}
+
+// SAFETY: always the same field.
+unsafe impl Linked for Header {
+    fn link(&self) -> &AtomicPtr<Self> {
+        &self.link
+    }
+}
+
+impl Header {
+    /// Runs the closure and stores its output; or, with `cancelled`, drops it unrun. On the task's stack, once.
+    ///
+    /// # Safety
+    ///
+    /// Called by the task itself, in its first and only run of the closure.
+    pub(crate) unsafe fn run_closure(&self, cancelled: bool) {
+        // SAFETY: the vtable was made for this cell's types (H3).
+        unsafe { (self.vtable.run)(self, cancelled) };
+    }
+
+    /// Takes the output.
+    ///
+    /// # Safety
+    ///
+    /// `T` is the type that the closure returns; the caller owns the stage (J3) and takes once.
+    pub(crate) unsafe fn take_output<T>(&self) -> Output<T> {
+        debug_assert_eq!(self.stage.get(), Stage::Output);
+        let mut output = std::mem::MaybeUninit::<Output<T>>::uninit();
+        // SAFETY: the vtable was made for this cell's types (H3), `T` among them by the caller's word.
+        unsafe { (self.vtable.take)(self, output.as_mut_ptr().cast()) };
+        // SAFETY: `take` wrote it.
+        unsafe { output.assume_init() }
+    }
+
+    /// Drops the output, or the closure, if it is still there. A panic in its destructor is caught and dropped:
+    /// there is nobody left to tell, and the runtime goes on.
+    ///
+    /// # Safety
+    ///
+    /// The caller owns the stage (J3).
+    pub(crate) unsafe fn drop_output(&self) {
+        let clear = self.vtable.clear;
+        // SAFETY: the vtable was made for this cell's types (H3).
+        let cleared = panic::catch_unwind(AssertUnwindSafe(|| unsafe { clear(self) }));
+        if let Err(payload) = cleared {
+            std::mem::forget(payload);
+        }
+    }
+
+    /// Leaves the running task's stack, and returns when it is resumed.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds in roaming mode, if the task could not be moved because its stack pointed into thread-locals.
+    pub(crate) fn suspend(&self, why: Suspend) {
+        #[cfg(debug_assertions)]
+        {
+            let here = 0u8;
+            self.sp.set((&raw const here).expose_provenance());
+        }
+        // SAFETY: the task runs, on this stack, and set its yielder when it began.
+        unsafe { suspend(self.yielder.get(), why) };
+        #[cfg(debug_assertions)]
+        if self.tls_hit.replace(0) != 0 {
+            panic!(
+                "green thread '{}' (id {}, spawned at {}) was suspended while its stack pointed into thread-local storage, \
+                 which the contract of `Builder::roaming` forbids",
+                self.display_name(),
+                self.meta.id,
+                self.meta.site,
+            );
+        }
+    }
+
+    /// Whether the running task may be cancelled just now.
+    #[inline]
+    pub(crate) fn is_cancellable(&self) -> bool {
+        self.shields.get() == 0 && !std::thread::panicking()
+    }
+
+    /// Whether a wait of the running task that begins now is to be cancelled at once.
+    #[inline]
+    pub(crate) fn is_cancel_due(&self) -> bool {
+        // SAFETY: the task runs, so its runtime is there (H2).
+        unsafe { &*self.shared }.is_draining() && self.is_cancellable()
+    }
+
+    /// What the task waits for, or waited for last.
+    pub(crate) fn reason(&self) -> WaitReason {
+        WaitReason::from_u8(self.reason.load(Relaxed))
+    }
+
+    #[inline]
+    pub(crate) fn set_reason(&self, reason: WaitReason) {
+        self.reason.store(reason as u8, Relaxed);
+    }
+
+    /// The name, for messages.
+    pub(crate) fn display_name(&self) -> &str {
+        self.meta.name.as_deref().unwrap_or("<unnamed>")
+    }
+
+    #[inline]
+    pub(crate) fn ptr(&self) -> NonNull<Self> {
+        NonNull::from(self)
+    }
+}
+
+const fn vtable<F: FnOnce() -> T, T>() -> Vtable {
+    Vtable { run: run::<F, T>, take: take::<F, T>, clear: clear::<F, T>, free: free::<F, T> }
+}
+
+/// # Safety
+///
+/// `header` heads a `TaskCell<F, T>`, and the caller owns its stage.
+unsafe fn data<F, T>(header: &Header) -> *mut Data<F, T> {
+    let cell = std::ptr::from_ref(header).cast::<TaskCell<F, T>>();
+    // SAFETY: the cell's address is the header's (H3).
+    unsafe { (*cell).data.get() }
+}
+
+/// # Safety
+///
+/// As `data`; the stage holds the closure.
+unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
+    // SAFETY: the caller's contract.
+    let data = unsafe { data::<F, T>(header) };
+    header.stage.set(Stage::Empty);
+    // SAFETY: the stage held the closure, which is read once.
+    let closure = ManuallyDrop::into_inner(unsafe { std::ptr::read(&raw const (*data).closure) });
+    let output = panic::catch_unwind(AssertUnwindSafe(|| {
+        if cancelled {
+            drop(closure);
+            panic::resume_unwind(Box::new(Cancelled::new()));
+        }
+        closure()
+    }));
+    // SAFETY: the closure was moved out; nobody else looks before `join.finish` (J3).
+    unsafe { (&raw mut (*data).output).write(ManuallyDrop::new(output)) };
+    header.stage.set(Stage::Output);
+}
+
+/// # Safety
+///
+/// As `data`; the stage holds the output; `to` is valid for writes of it.
+unsafe fn take<F, T>(header: &Header, to: *mut ()) {
+    // SAFETY: the caller's contract.
+    let data = unsafe { data::<F, T>(header) };
+    header.stage.set(Stage::Empty);
+    // SAFETY: the stage held the output, which is moved out once.
+    unsafe { std::ptr::copy_nonoverlapping(&raw const (*data).output, to.cast(), 1) };
+}
+
+/// # Safety
+///
+/// As `data`.
+unsafe fn clear<F, T>(header: &Header) {
+    // SAFETY: the caller's contract.
+    let data = unsafe { data::<F, T>(header) };
+    match header.stage.replace(Stage::Empty) {
+        // SAFETY: the stage says what is there.
+        Stage::Closure => unsafe { ManuallyDrop::drop(&mut (*data).closure) },
+        // SAFETY: as above.
+        Stage::Output => unsafe { ManuallyDrop::drop(&mut (*data).output) },
+        Stage::Empty => {}
+    }
+}
+
+/// # Safety
+///
+/// `header` heads a `TaskCell<F, T>` from `TaskRef::new`, and no reference is left.
+unsafe fn free<F, T>(header: NonNull<Header>) {
+    // SAFETY: the caller holds the last reference.
+    unsafe { header.as_ref().drop_output() };
+    // SAFETY: it was leaked from such a box.
+    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T>>().as_ptr()) });
+}

@@ -1,0 +1,129 @@
+//! Who takes the result: the word between a green thread that ends and its `JoinHandle`.
+//!
+//! # Roles
+//!
+//! The *task* finishes once. The *handle* (there is one) asks, waits, gives up waiting, or is dropped.
+//!
+//! # States
+//!
+//! ```text
+//!            1 wait                 4 finish
+//!   EMPTY ──────────▶ WAITING ─────────────────▶ FINISHING ──5 release──▶ FINISHED
+//!    │ │ ◀────────────                                                      ▲
+//!    │ │     2 give_up                    4 finish                          │
+//!    │ └────────────────────────────────────────────────────────────────────┘
+//!    │ 3 detach                 4 finish (the task drops its own result)
+//!    └──────────▶ DETACHED ─────────────────────────────────────────────────▶ FINISHED
+//! ```
+//!
+//! 1. [`JoinWord::wait`], 2. [`JoinWord::give_up`] and 3. [`JoinWord::detach`] by the handle; 4. [`JoinWord::finish`] and
+//!    5. [`JoinWord::release`] by the task.
+//!
+//! # Invariants
+//!
+//! - **J1** The waker slot is written by the handle before `WAITING` is set, and read by the task only when its `finish`
+//!   replaced `WAITING`.
+//! - **J2** In `FINISHING` the task still uses the waker, so the joiner's wait must not end by itself: `give_up` holds it
+//!   until `release`.
+//! - **J3** The result belongs to the task until `finish`, and to the handle from then on, unless `finish` found
+//!   `DETACHED`: then the task drops it.
+//!
+//! # Orderings
+//!
+//! `finish` (Release) is read by `is_finished` and `wait` (Acquire): the result. `wait` (Release) is read by `finish`
+//! (Acquire): the waker slot. `release` (Release) is read by `give_up` (Acquire): the task is done with the waker.
+//!
+//! # Checked by
+//!
+//! `loom-tests/tests/join.rs`.
+
+use crate::prim::{
+    atomic::{
+        AtomicU8,
+        Ordering::{AcqRel, Acquire, Release},
+    },
+    hint, thread,
+};
+
+const EMPTY: u8 = 0;
+const WAITING: u8 = 1;
+const DETACHED: u8 = 2;
+const FINISHING: u8 = 3;
+const FINISHED: u8 = 4;
+
+/// What the end of a task obliges it to.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Finish {
+    /// Nobody waits yet; the handle will find the result.
+    Unawaited,
+    /// The joiner waits: wake it with the waker in the slot, then call [`JoinWord::release`].
+    Wake,
+    /// The handle is gone: drop the result.
+    DropResult,
+}
+
+/// The word. See the module.
+#[derive(Debug)]
+pub struct JoinWord(AtomicU8);
+
+impl Default for JoinWord {
+    fn default() -> Self {
+        Self(AtomicU8::new(EMPTY))
+    }
+}
+
+impl JoinWord {
+    /// Whether the result is there.
+    #[inline]
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.load(Acquire) >= FINISHING
+    }
+
+    /// Announces the waker in the slot. `false`: the task has finished, do not wait.
+    #[inline]
+    #[must_use]
+    pub fn wait(&self) -> bool {
+        self.0.compare_exchange(EMPTY, WAITING, AcqRel, Acquire).is_ok()
+    }
+
+    /// Takes the announcement back after a wait that ended without the task's doing. On return the task does not
+    /// use the waker any more; `true` if it has finished meanwhile.
+    #[must_use]
+    pub fn give_up(&self) -> bool {
+        if self.0.compare_exchange(WAITING, EMPTY, AcqRel, Acquire).is_ok() {
+            return false;
+        }
+        // The task is between `finish` and `release`: a handful of instructions, on another worker (J2).
+        let mut spins = 0u32;
+        while self.0.load(Acquire) != FINISHED {
+            spins += 1;
+            if spins.is_multiple_of(64) { thread::yield_now() } else { hint::spin_loop() }
+        }
+        true
+    }
+
+    /// Gives the result up. `true`: it is there already and the handle must drop it.
+    #[inline]
+    #[must_use]
+    pub fn detach(&self) -> bool {
+        self.0.compare_exchange(EMPTY, DETACHED, AcqRel, Acquire).is_err()
+    }
+
+    /// The task has stored its result.
+    #[inline]
+    pub fn finish(&self) -> Finish {
+        match self.0.swap(FINISHING, AcqRel) {
+            EMPTY => Finish::Unawaited,
+            WAITING => Finish::Wake,
+            _ => Finish::DropResult,
+        }
+    }
+
+    /// The task is done with the joiner's waker.
+    #[inline]
+    pub fn release(&self) {
+        self.0.store(FINISHED, Release);
+    }
+}

@@ -1,0 +1,17 @@
+//! Green threads as the scheduler sees them.
+//!
+//! | file | what it decides |
+//! |---|---|
+//! | [`state`] | where a task is, and who ends its wait |
+//! | [`token`] | `park` and `unpark` |
+//! | [`join`] | who takes the result |
+//! | [`header`] | the record itself: fields, references, closure and result |
+//! | [`local`] | values that belong to one green thread |
+
+pub(crate) mod header;
+pub(crate) mod join;
+pub(crate) mod local;
+pub(crate) mod state;
+pub(crate) mod token;
+
+pub(crate) use header::{Header, Meta, TaskRef};

@@ -1,0 +1,276 @@
+//! Handles to a green thread: the one that joins, and those that name and unpark it.
+
+use std::{fmt, io, marker::PhantomData, mem::ManuallyDrop, num::NonZero, sync::Arc, time::{Duration, Instant}};
+
+use super::Result;
+use crate::{
+    cancel,
+    park::{self, OsThread, Outcome, WaitReason, Waiter},
+    scheduler::current,
+    task::TaskRef,
+};
+
+/// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
+pub(crate) struct Joiner<T> {
+    task: TaskRef,
+    result: PhantomData<T>,
+}
+
+// SAFETY: what it gives out is the T that the closure sent here, and everything else about it is atomic.
+unsafe impl<T: Send> Send for Joiner<T> {}
+// SAFETY: a shared reference gives no T.
+unsafe impl<T> Sync for Joiner<T> {}
+
+impl<T> Joiner<T> {
+    pub(crate) fn new(task: TaskRef) -> Self {
+        Self { task, result: PhantomData }
+    }
+
+    pub(crate) fn task(&self) -> &TaskRef {
+        &self.task
+    }
+
+    /// Waits for the end, at most until `deadline`. `false`: time is up.
+    fn wait(&self, deadline: Option<Instant>) -> bool {
+        let task = &*self.task;
+        if task.join.is_finished() {
+            return true;
+        }
+        assert!(
+            current::task().is_none_or(|me| me.ptr() != task.ptr()),
+            "a green thread cannot join itself"
+        );
+        let mut waiter = Waiter::new(WaitReason::Join);
+        // SAFETY: the slot is ours until `join.wait` announces it (J1).
+        unsafe { *task.joiner.get() = Some(waiter.waker()) };
+        let outcome = if task.join.wait() { waiter.wait(deadline) } else { Outcome::Woken };
+        if outcome == Outcome::Woken || task.join.give_up() {
+            return true;
+        }
+        if outcome == Outcome::Cancelled {
+            cancel::unwind();
+        }
+        false
+    }
+
+    /// Waits for the end and takes the result.
+    pub(crate) fn join(self) -> Result<T> {
+        self.wait(None);
+        self.take()
+    }
+
+    /// As `join`, at most until `deadline`.
+    fn join_until(self, deadline: Option<Instant>) -> std::result::Result<Result<T>, Self> {
+        if self.wait(deadline) { Ok(self.take()) } else { Err(self) }
+    }
+
+    fn take(self) -> Result<T> {
+        debug_assert!(self.task.join.is_finished());
+        let this = ManuallyDrop::new(self);
+        // SAFETY: `this` is not dropped, so the reference is taken once.
+        let task = unsafe { std::ptr::read(&raw const this.task) };
+        // SAFETY: it has finished, so the result is the handle's (J3), which is gone with this call; T is its type.
+        unsafe { task.take_output() }
+    }
+}
+
+impl<T> Drop for Joiner<T> {
+    fn drop(&mut self) {
+        if self.task.join.detach() {
+            // SAFETY: it has finished, so the result is the handle's (J3).
+            unsafe { self.task.drop_output() };
+        }
+    }
+}
+
+/// The right to wait for a green thread's end and take its result. Dropping it detaches the green thread.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let handle = thread::spawn(|| "done");
+/// assert_eq!(handle.join().unwrap(), "done");
+///
+/// let failed = thread::spawn(|| -> u32 { panic!("on purpose") });
+/// assert_eq!(*failed.join().unwrap_err().downcast::<&str>().unwrap(), "on purpose");
+/// ```
+pub struct JoinHandle<T>(pub(crate) Joiner<T>);
+
+impl<T> JoinHandle<T> {
+    /// Waits for the end of the green thread and returns its result: the value, or the payload of its panic, or
+    /// [`Cancelled`](crate::cancel::Cancelled) if it was made to end.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// The handle is dropped, which detaches the green thread.
+    ///
+    /// # Errors
+    ///
+    /// The payload, when the green thread did not end by returning.
+    ///
+    /// # Panics
+    ///
+    /// If a green thread joins itself.
+    pub fn join(self) -> Result<T> {
+        self.0.join()
+    }
+
+    /// As [`join`](Self::join), but gives the handle back if the green thread has not ended after `timeout`.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    ///
+    /// # Errors
+    ///
+    /// The handle itself, when time is up.
+    ///
+    /// # Panics
+    ///
+    /// If a green thread joins itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sward_runtime::thread;
+    ///
+    /// let parked = thread::spawn(thread::park);
+    /// let parked = parked.join_timeout(Duration::from_millis(1)).unwrap_err();
+    /// parked.thread().unpark();
+    /// parked.join().unwrap();
+    /// ```
+    pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Result<T>, Self> {
+        self.0.join_until(Instant::now().checked_add(timeout)).map_err(Self)
+    }
+
+    /// Whether the green thread has ended, so that `join` would return at once.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.0.task.join.is_finished()
+    }
+
+    /// The green thread itself.
+    #[must_use]
+    pub fn thread(&self) -> Thread {
+        Thread::of_task(&self.0.task)
+    }
+}
+
+impl<T> fmt::Debug for JoinHandle<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JoinHandle").field("thread", &self.thread()).finish_non_exhaustive()
+    }
+}
+
+/// A handle to a thread, green or not, by which it can be named and unparked.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let me = thread::current();
+/// let waker = thread::spawn(move || me.unpark());
+/// thread::park();
+/// waker.join().unwrap();
+/// ```
+#[derive(Clone)]
+pub struct Thread(Inner);
+
+#[derive(Clone)]
+enum Inner {
+    Green(TaskRef),
+    Os(Arc<OsThread>),
+}
+
+impl Thread {
+    pub(super) fn current() -> Self {
+        if let Some(task) = current::task() {
+            // SAFETY: the running task is kept alive by its worker.
+            return Self(Inner::Green(unsafe { TaskRef::retain(task.ptr()) }));
+        }
+        let thread = OsThread::current().expect("the OS thread is past the destruction of its thread-locals");
+        Self(Inner::Os(thread))
+    }
+
+    pub(super) fn of_task(task: &TaskRef) -> Self {
+        Self(Inner::Green(task.clone()))
+    }
+
+    /// Leaves the thread's token: its current or next [`park`](super::park) returns.
+    ///
+    /// What happened before this call is visible to the thread after that `park`.
+    pub fn unpark(&self) {
+        match &self.0 {
+            Inner::Green(task) => park::unpark_task(task),
+            Inner::Os(thread) => park::unpark_os_thread(thread),
+        }
+    }
+
+    /// The id, which no other thread of the process, green or not, ever has.
+    #[must_use]
+    pub fn id(&self) -> ThreadId {
+        let id = match &self.0 {
+            Inner::Green(task) => task.meta.id,
+            Inner::Os(thread) => thread.id,
+        };
+        ThreadId(NonZero::new(id).expect("ids start at 1"))
+    }
+
+    /// The name, if it was given one.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match &self.0 {
+            Inner::Green(task) => task.meta.name.as_deref(),
+            Inner::Os(thread) => thread.thread.name(),
+        }
+    }
+
+    /// Where it was spawned: `None` for an OS thread.
+    #[must_use]
+    pub fn spawned_at(&self) -> Option<&'static std::panic::Location<'static>> {
+        match &self.0 {
+            Inner::Green(task) => Some(task.meta.site),
+            Inner::Os(_) => None,
+        }
+    }
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut thread = f.debug_struct("Thread");
+        thread.field("id", &self.id()).field("name", &self.name());
+        if let Inner::Green(task) = &self.0 {
+            thread.field("place", &task.state.place()).field("waits_for", &task.reason());
+        }
+        thread.finish_non_exhaustive()
+    }
+}
+
+/// Names a thread, green or not, among all that the process has ever had.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let other = thread::spawn(|| thread::current().id()).join().unwrap();
+/// assert_ne!(thread::current().id(), other);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct ThreadId(NonZero<u64>);
+
+#[expect(dead_code, reason = "checked at compile time only")]
+fn handles_are_send_and_sync() {
+    fn check<T: Send + Sync>() {}
+    check::<JoinHandle<std::cell::Cell<u8>>>();
+    check::<Thread>();
+    check::<io::Result<ThreadId>>();
+}

@@ -1,0 +1,201 @@
+//! How a green thread comes to be.
+
+use std::{io, panic::Location};
+
+use super::handle::{JoinHandle, Joiner};
+use crate::{
+    error::{ShutDown, StackShortage},
+    prim::atomic::Ordering::Relaxed,
+    runtime::Handle,
+    scheduler::{Shared, current, worker::Worker},
+    stack,
+    task::{Meta, TaskRef},
+};
+
+/// Spawns a green thread and returns a handle to it.
+///
+/// It runs on the runtime of the calling green thread, or on the default one, which is started at need. As with `std`, it is
+/// detached when the handle is dropped; it ends with its runtime.
+///
+/// # Panics
+///
+/// If the default runtime is needed and cannot be started; [`Builder::spawn`] returns an error then.
+///
+/// # Cancellation
+///
+/// On a runtime that is ending the closure is dropped unrun, and `join` returns [`Cancelled`](crate::cancel::Cancelled).
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let threads: Vec<_> = (0..10_u64).map(|i| thread::spawn(move || i * i)).collect();
+/// let sum: u64 = threads.into_iter().map(|t| t.join().unwrap()).sum();
+/// assert_eq!(sum, 285);
+/// ```
+#[track_caller]
+#[inline]
+pub fn spawn<F, T>(f: F) -> JoinHandle<T>
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    let spawn = Spawn { name: None, stack_size: 0, site: Location::caller() };
+    if let Some(worker) = current::worker() {
+        // SAFETY: `'static` and `Send`, by the bounds.
+        return JoinHandle(unsafe { spawn.on_worker(worker, f) });
+    }
+    let handle = Handle::current_or_default().expect("the default runtime could not be started");
+    handle.spawn_at(spawn, f)
+}
+
+/// Sets a green thread up before it is spawned.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::thread;
+///
+/// let handle = thread::Builder::new().name("deep".into()).stack_size(1 << 20).spawn(|| 1)?;
+/// assert_eq!(handle.thread().name(), Some("deep"));
+/// assert_eq!(handle.join().unwrap(), 1);
+/// # Ok::<(), std::io::Error>(())
+/// ```
+#[derive(Debug, Default)]
+#[must_use = "a builder does nothing until it spawns"]
+pub struct Builder {
+    name: Option<String>,
+    stack_size: usize,
+}
+
+impl Builder {
+    /// The defaults: no name, the runtime's stack size.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Names the green thread, for messages and dumps.
+    pub fn name(mut self, name: String) -> Self {
+        self.name = Some(name);
+        self
+    }
+
+    /// Sets the size of the stack in bytes, rounded up to whole pages and to at least 16 KiB. It is address space: memory is
+    /// taken page by page as the stack is used.
+    pub fn stack_size(mut self, bytes: usize) -> Self {
+        self.stack_size = bytes;
+        self
+    }
+
+    /// Spawns the green thread, on the runtime of the calling one or the default one.
+    ///
+    /// # Errors
+    ///
+    /// `InvalidInput` for a stack size above 1 GiB; [`ShutDown`] inside when the runtime is ending; [`StackShortage`] inside while
+    /// green threads wait for stacks; and why the default runtime could not be started. The closure is dropped.
+    #[track_caller]
+    pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send + 'static,
+        T: Send + 'static,
+    {
+        // SAFETY: `'static` and `Send`, by the bounds.
+        unsafe { self.spawn_unchecked(Location::caller(), f) }.map(JoinHandle)
+    }
+
+    /// # Safety
+    ///
+    /// `f` and what it borrows outlive the green thread, and both `F` and `T` may be sent to another thread.
+    pub(super) unsafe fn spawn_unchecked<F, T>(
+        self,
+        site: &'static Location<'static>,
+        f: F,
+    ) -> io::Result<Joiner<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        let stack_size = match self.stack_size {
+            0 => 0,
+            size => stack::round(size).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
+        };
+        let spawn = Spawn { name: self.name.map(String::into_boxed_str), stack_size, site };
+        if let Some(worker) = current::worker() {
+            check(worker.shared())?;
+            if worker.shared().is_draining() {
+                return Err(ShutDown(()).into());
+            }
+            // SAFETY: the caller's contract.
+            return Ok(unsafe { spawn.on_worker(worker, f) });
+        }
+        let handle = Handle::current_or_default()?;
+        check(handle.shared())?;
+        // SAFETY: the caller's contract.
+        unsafe { spawn.from_outside(handle.shared(), f) }.map_err(|_| ShutDown(()).into())
+    }
+}
+
+/// Says so when no stack can be had.
+fn check(shared: &Shared) -> io::Result<()> {
+    if shared.shortage.load(Relaxed) { Err(StackShortage(()).into()) } else { Ok(()) }
+}
+
+/// The handle to a green thread that its runtime, which is ending, did not take: it has ended as cancelled.
+pub(crate) struct Rejected<T> {
+    pub(crate) joiner: Joiner<T>,
+}
+
+/// What is known of a green thread before its closure.
+#[derive(Debug)]
+pub(crate) struct Spawn {
+    pub(crate) name: Option<Box<str>>,
+    /// Zero: the runtime's default.
+    pub(crate) stack_size: usize,
+    pub(crate) site: &'static Location<'static>,
+}
+
+impl Spawn {
+    /// Spawns on the calling worker.
+    ///
+    /// # Safety
+    ///
+    /// `f` and what it borrows outlive the green thread, and both `F` and `T` may be sent to another thread.
+    #[inline]
+    pub(crate) unsafe fn on_worker<F, T>(self, worker: &Worker, f: F) -> Joiner<T>
+    where
+        F: FnOnce() -> T,
+    {
+        // SAFETY: the running task is alive while it runs.
+        let parent = unsafe { worker.current_ptr().as_ref() }.map_or(0, |task| task.meta.id);
+        let meta = self.meta(worker.fresh_id(), parent);
+        // SAFETY: the caller's contract.
+        let (task, handle) = unsafe { TaskRef::new(worker.shared_ptr(), meta, f) };
+        worker.spawn(task);
+        Joiner::new(handle)
+    }
+
+    /// Spawns from a thread that is not a worker of that runtime.
+    ///
+    /// # Safety
+    ///
+    /// As [`on_worker`](Self::on_worker).
+    pub(crate) unsafe fn from_outside<F, T>(self, shared: &Shared, f: F) -> Result<Joiner<T>, Rejected<T>>
+    where
+        F: FnOnce() -> T,
+    {
+        let meta = self.meta(crate::scheduler::fresh_id(), 0);
+        // SAFETY: the caller's contract.
+        let (task, handle) = unsafe { TaskRef::new(shared, meta, f) };
+        let joiner = Joiner::new(handle);
+        let Err(task) = shared.spawn_from_outside(task) else { return Ok(joiner) };
+        // SAFETY: no queue took it, so this is its only run; the closure is dropped.
+        unsafe { task.run_closure(true) };
+        let _ = task.join.finish();
+        task.state.finish();
+        Err(Rejected { joiner })
+    }
+
+    fn meta(self, id: u64, parent: u64) -> Meta {
+        Meta { id, parent, site: self.site, name: self.name, stack_size: self.stack_size }
+    }
+}
