@@ -10,8 +10,9 @@
 //!
 //! # Suspension
 //!
-//! [`suspend`] switches away and returns when the fiber is resumed, in roaming mode perhaps on another OS thread. It is never
-//! inlined, so that no caller's code is mixed with the switch.
+//! [`suspend`] switches away and returns when the fiber is resumed, in roaming mode perhaps on another OS thread. It is always inlined:
+//! see `scheduler/worker.rs` for what a frame in between costs. That takes nothing from soundness: the compiler may keep an
+//! address of thread-local storage across a call as well as across inlined assembly, which is why anchored is the default.
 
 use std::mem::ManuallyDrop;
 
@@ -46,7 +47,7 @@ impl Fiber {
     }
 
     /// Switches to the fiber until it suspends or ends.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn resume(&mut self) -> Step {
         match self.0.resume(()) {
             CoroutineResult::Yield(why) => Step::Suspended(why),
@@ -66,7 +67,7 @@ impl Fiber {
 /// # Safety
 ///
 /// `yielder` is that of the fiber that runs on this stack.
-#[inline(never)]
+#[inline(always)]
 pub(crate) unsafe fn suspend(yielder: *const Yielder<(), Suspend>, why: Suspend) {
     // SAFETY: the yielder lies at the root of the stack that we are on.
     unsafe { &*yielder }.suspend(why);

@@ -333,17 +333,6 @@ impl Shared {
         matches!(self.phase.load(Relaxed), STOPPING | EXITING)
     }
 
-    /// Takes the run-next task of another worker.
-    pub(crate) fn take_run_next(&self, worker: usize) -> Option<TaskRef> {
-        let run_next = &self.remotes[worker].run_next;
-        if run_next.load(Relaxed).is_null() {
-            return None;
-        }
-        let task = std::ptr::NonNull::new(run_next.swap(std::ptr::null_mut(), Acquire))?;
-        // SAFETY: the slot owned a reference, which the swap took out once.
-        Some(unsafe { TaskRef::from_raw(task) })
-    }
-
     /// Whether there is work in a queue that every worker may take from.
     pub(crate) fn has_visible_work(&self) -> bool {
         !self.injector.is_empty()
@@ -351,11 +340,24 @@ impl Shared {
     }
 }
 
+impl Remote {
+    /// Takes the run-next task, if there is one.
+    #[inline]
+    pub(crate) fn take_run_next(&self) -> Option<TaskRef> {
+        if self.run_next.load(Relaxed).is_null() {
+            return None;
+        }
+        let task = std::ptr::NonNull::new(self.run_next.swap(std::ptr::null_mut(), Acquire))?;
+        // SAFETY: the slot owned a reference, which the swap took out once.
+        Some(unsafe { TaskRef::from_raw(task) })
+    }
+}
+
 impl Drop for Shared {
     fn drop(&mut self) {
-        for worker in 0..self.remotes.len() {
-            drop(self.take_run_next(worker));
-            self.remotes[worker].inbox.take(|node| {
+        for remote in &self.remotes {
+            drop(remote.take_run_next());
+            remote.inbox.take(|node| {
                 let node = std::ptr::NonNull::new(node).expect("an inbox holds no null");
                 // SAFETY: the inbox owned a reference.
                 drop(unsafe { TaskRef::from_raw(node) });

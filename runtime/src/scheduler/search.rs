@@ -32,15 +32,16 @@ const STEAL_LIMIT: usize = 16;
 const TRIM_AFTER: Duration = Duration::from_millis(500);
 
 impl Worker {
-    /// Returns when there may be something to run.
-    pub(super) fn search(&self) {
+    /// Returns what it found, or nothing when there may be something in the worker's own queues.
+    #[inline(never)]
+    pub(super) fn search(&self) -> Option<TaskRef> {
         if let Some(task) = self.take_injected() {
-            self.found(task);
-            return;
+            self.stop_searching();
+            return Some(task);
         }
         if self.expire_timers() | self.poll_driver() || self.has_own_work() {
             self.stop_searching();
-            return;
+            return None;
         }
         if !self.searching.get() && self.shared().idle.start_searching() {
             self.searching.set(true);
@@ -48,18 +49,13 @@ impl Worker {
         if self.searching.get()
             && let Some(task) = self.steal_in_rounds()
         {
-            self.found(task);
-            return;
+            self.stop_searching();
+            return Some(task);
         }
         if !self.has_own_work() {
             self.sleep();
         }
-    }
-
-    /// Runs what a search found.
-    fn found(&self, task: TaskRef) {
-        self.stop_searching();
-        self.resume(task);
+        None
     }
 
     /// A searcher that found work passes the duty on, if there is more (D2).
@@ -109,7 +105,7 @@ impl Worker {
                 self.seen_ticks[victim].set(tick);
             } else if self.seen_ticks[victim].get() == tick
                 // On the last round, and only of one that has not switched since the last but one.
-                && let Some(task) = self.shared().take_run_next(victim)
+                && let Some(task) = self.shared().remotes[victim].take_run_next()
                 && let Some(task) = self.admit(task, victim)
             {
                 return Some(task);

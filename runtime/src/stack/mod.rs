@@ -23,15 +23,19 @@
 //! # States
 //!
 //! ```text
-//!          (1)         (2)          (3)            (4)
-//!   bare ------> held -----> dirty -----> held    dirty -----> clean -----> held
-//!     ^           | (in use, or in                  (oldest first)     (3)     |
-//!     |           |  a cache)                                                 |
-//!     +-- (5) all slots of a slab bare or clean: unmapped                     +--> dropped without release: leaked
+//!   bare --(1)--> held --(2)--> dirty --(3)--> held
+//!                  ^              |
+//!                  |             (4)
+//!                  |              v
+//!                  +-----(3)--- clean
 //! ```
 //!
-//! 1. `Bare::carve` installs the guard. 2. `StackPool::release` (through the worker's cache). 3. `StackPool::acquire`.
-//! 4. `StackPool::wash` gives the pages back to the kernel. 5. `Slab::unmap`, also when the pool is dropped.
+//! 1. `Bare::carve` installs the guard. *Held* is in use or in a cache; if the handle is dropped, it is so for ever.
+//! 2. `StackPool::release`, by way of the worker's cache.
+//! 3. `StackPool::acquire`, dirty ones first.
+//! 4. `StackPool::wash` gives the pages back to the kernel.
+//!
+//! A slab of which all slots are bare or clean may be unmapped (`Slab::unmap`).
 //!
 //! # Invariants
 //!

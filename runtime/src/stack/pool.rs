@@ -57,8 +57,11 @@ const DIRTY_MIN: usize = 1024;
 /// How many stacks one call gives back to the kernel at most because of P3. Twice what a cache spills at once.
 const WASH_MAX: usize = CACHE_MAX;
 
-/// How many slabs one call unmaps at most because of P3: the page tables of one take the kernel some 100 us.
+/// How many slabs one call unmaps at most because of P3: the kernel frees the page tables of 200 stacks with each.
 const UNMAP_MAX: usize = 32;
+
+/// The same for a worker that has nothing else to do.
+const UNMAP_MAX_IDLE: usize = 256;
 
 /// The stacks of one runtime, shared by all its workers.
 pub(crate) struct StackPool {
@@ -127,18 +130,24 @@ impl StackPool {
 
     /// Empties the cache of a worker that has nothing to do or is about to end, and gives the pages of its stacks
     /// back to the kernel. With them go, a bounded number at a time, stacks on the shelves beyond a quarter of what is
-    /// out: when nothing runs any more and workers come here, nothing stays resident.
-    pub(crate) fn trim(&self, cache: &mut StackCache) {
-        self.wash(self.default_size, mem::take(&mut cache.stacks));
+    /// out, and idle slabs. Returns whether another call would give back more: when nothing runs any more and an
+    /// idle worker calls until it would not, nothing stays resident.
+    pub(crate) fn trim(&self, cache: &mut StackCache) -> bool {
+        let own = mem::take(&mut cache.stacks);
+        if !own.is_empty() {
+            self.wash(self.default_size, own, UNMAP_MAX_IDLE);
+        }
         let mut shelves = self.shelves.lock();
-        let excess = shelves
-            .iter_mut()
-            .map(|(&size, shelf)| (size, shelf.take_excess(0)));
-        let excess: Vec<_> = excess.filter(|(_, stacks)| !stacks.is_empty()).collect();
+        let excess = shelves.iter_mut().filter(|(_, shelf)| shelf.has_excess(0));
+        let excess: Vec<_> = excess
+            .map(|(&size, shelf)| (size, shelf.take_excess(0)))
+            .collect();
         drop(shelves);
         for (size, stacks) in excess {
-            self.wash(size, stacks);
+            self.wash(size, stacks, UNMAP_MAX_IDLE);
         }
+        let shelves = self.shelves.lock();
+        shelves.values().any(|shelf| shelf.has_excess(0))
     }
 
     /// Calls `f` with every occupant that is set. No stack is acquired or released meanwhile by others (the caller
@@ -237,15 +246,15 @@ impl StackPool {
         let mut shelves = self.shelves.lock();
         let shelf = shelves.entry(size).or_default();
         stacks.into_iter().for_each(|stack| shelf.put(stack));
-        let excess = shelf.take_excess(DIRTY_MIN);
-        drop(shelves);
-        if !excess.is_empty() {
-            self.wash(size, excess);
+        if shelf.has_excess(DIRTY_MIN) {
+            let excess = shelf.take_excess(DIRTY_MIN);
+            drop(shelves);
+            self.wash(size, excess, UNMAP_MAX);
         }
     }
 
-    /// Gives pages back to the kernel, files the stacks as clean, and unmaps slabs that this makes superfluous.
-    fn wash(&self, size: usize, mut stacks: Vec<Stack>) {
+    /// Gives pages back to the kernel, files the stacks as clean, and unmaps slabs that are superfluous (P3).
+    fn wash(&self, size: usize, mut stacks: Vec<Stack>, unmap_max: usize) {
         if cfg!(debug_assertions) {
             let marks = stacks
                 .iter()
@@ -258,7 +267,7 @@ impl StackPool {
         let mut shelves = self.shelves.lock();
         let shelf = shelves.entry(size).or_default();
         stacks.into_iter().for_each(|stack| shelf.file_clean(stack));
-        let superfluous = iter::from_fn(|| shelf.take_superfluous()).take(UNMAP_MAX);
+        let superfluous = iter::from_fn(|| shelf.take_superfluous()).take(unmap_max);
         let superfluous: Vec<_> = superfluous.collect();
         drop(shelves);
         superfluous.into_iter().for_each(Held::unmap);
@@ -350,9 +359,14 @@ impl Shelf {
         }
     }
 
+    /// Whether there is something to wash or to unmap, if `floor` dirty stacks are kept in any case.
+    fn has_excess(&self, floor: usize) -> bool {
+        self.dirty.len() > self.dirty_max(floor) || self.idle.len() > self.idle_max()
+    }
+
     /// Takes the coldest dirty stacks out to be washed, if there are more than `floor` and than P3 allows.
     fn take_excess(&mut self, floor: usize) -> Vec<Stack> {
-        let limit = floor.max(self.out / 4);
+        let limit = self.dirty_max(floor);
         if self.dirty.len() <= limit {
             return Vec::new();
         }
@@ -363,13 +377,21 @@ impl Shelf {
 
     /// Takes the newest idle slab out to be unmapped, if there are more than P3 allows.
     fn take_superfluous(&mut self) -> Option<Held> {
-        let busy = self.slabs.len() - self.idle.len();
-        if self.idle.len() <= 1.max(busy / 4) {
+        if self.idle.len() <= self.idle_max() {
             return None;
         }
         let start = self.idle.pop_first()?;
         self.open.remove(&start);
         self.slabs.remove(&start)
+    }
+
+    fn dirty_max(&self, floor: usize) -> usize {
+        floor.max(self.out / 4)
+    }
+
+    fn idle_max(&self) -> usize {
+        let busy = self.slabs.len() - self.idle.len();
+        1.max(busy / 4)
     }
 
     /// Files a stack that was out. That of another pool is not found here, and leaked.

@@ -312,6 +312,7 @@ impl Header {
     /// # Panics
     ///
     /// In debug builds in roaming mode, if the task could not be moved because its stack pointed into thread-locals.
+    #[inline(always)]
     pub(crate) fn suspend(&self, why: Suspend) {
         #[cfg(debug_assertions)]
         {

@@ -139,7 +139,7 @@ pub fn park_timeout(timeout: Duration) {
 /// }
 /// setter.join().unwrap();
 /// ```
-#[inline]
+#[inline(always)]
 pub fn yield_now() {
     let Some(worker) = current::worker() else { return std::thread::yield_now() };
     worker.assert_may_suspend();
