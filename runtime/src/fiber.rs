@@ -27,6 +27,10 @@ pub(crate) enum Suspend {
     Yield,
     /// Park it, unless its wait was won meanwhile.
     Park,
+    /// Begin a wait for the token and park it, unless the token is there.
+    ParkForToken,
+    /// The same, and the wait may not be cancelled.
+    ParkForTokenShielded,
 }
 
 /// What a resume came to.

@@ -65,7 +65,6 @@ pub mod model {
         task::{
             join::{Finish, JoinWord},
             state::{Claim, Outcome, Place, State},
-            token::Token,
         },
     };
 }

@@ -42,7 +42,6 @@ use crate::{
     task::{
         Header, TaskRef,
         state::{Claim, State},
-        token::Token,
     },
     timer,
 };
@@ -104,15 +103,13 @@ impl WaitReason {
 #[derive(Debug)]
 pub(crate) struct OsThread {
     pub(crate) state: State,
-    pub(crate) token: Token,
     pub(crate) id: u64,
     pub(crate) thread: std::thread::Thread,
 }
 
 std::thread_local! {
     static OS_THREAD: Arc<OsThread> = Arc::new(OsThread {
-        state: State::running(),
-        token: Token::default(),
+        state: State::default(),
         id: scheduler::fresh_id(),
         thread: std::thread::current(),
     });
@@ -127,9 +124,8 @@ impl OsThread {
     /// A record for the rest of an ending thread's life.
     fn transient() -> Arc<Self> {
         Arc::new(Self {
-            state: State::running(),
-            token: Token::default(),
-            id: scheduler::fresh_id(),
+            state: State::default(),
+                id: scheduler::fresh_id(),
             thread: std::thread::current(),
         })
     }
@@ -153,20 +149,20 @@ impl Waiter {
     /// # Panics
     ///
     /// On a green thread inside [`no_suspend`](crate::thread::no_suspend).
-    #[inline]
+    #[inline(always)]
     #[must_use]
     pub fn new(reason: WaitReason) -> Self {
         let Some(task) = current::task() else { return Self::of_os_thread() };
         current::assert_may_suspend();
         task.set_reason(reason);
-        let epoch = task.state.begin_wait(task.is_cancellable());
+        let epoch = task.state.begin_wait(task.is_cancellable(), false);
         Self { who: Who::Task(task.ptr()), epoch }
     }
 
     #[cold]
     fn of_os_thread() -> Self {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let epoch = thread.state.begin_wait(false);
+        let epoch = thread.state.begin_wait(false, false);
         Self { who: Who::Thread(thread), epoch }
     }
 
@@ -180,10 +176,13 @@ impl Waiter {
         })
     }
 
-    pub(crate) fn epoch(&self) -> u32 {
-        self.epoch
+    /// Whether it is `task` that waits.
+    #[inline]
+    pub(crate) fn is_of(&self, task: &Header) -> bool {
+        matches!(self.who, Who::Task(me) if me == task.ptr())
     }
 
+    #[inline]
     fn state(&self) -> &State {
         match &self.who {
             // SAFETY: the task is the one that runs this very code.
@@ -199,7 +198,7 @@ impl Waiter {
     /// # Suspension
     ///
     /// Parks the green thread; blocks an OS thread outside the runtime.
-    #[inline]
+    #[inline(always)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
         if let Some(outcome) = self.state().outcome() {
             return outcome;
@@ -239,7 +238,6 @@ impl Waiter {
         let _ = state.park();
         loop {
             if let Some(outcome) = state.outcome() {
-                state.run();
                 return outcome;
             }
             let Some(deadline) = deadline else {
@@ -424,36 +422,53 @@ impl Drop for Batch {
     }
 }
 
-/// Takes the token of the calling thread, waiting for it at most until `deadline`.
+/// Takes the token of the calling thread, and waits while there is none.
+#[inline(always)]
+pub(crate) fn park() {
+    let Some(task) = current::task() else { return park_until(None) };
+    if task.state.take_token() {
+        return crate::budget::spend();
+    }
+    current::assert_may_suspend();
+    if task.is_cancel_due() {
+        cancel::unwind();
+    }
+    task.set_reason(WaitReason::Park);
+    let cancellable = task.is_cancellable();
+    task.suspend(if cancellable { Suspend::ParkForToken } else { Suspend::ParkForTokenShielded });
+    if task.state.outcome() == Some(Outcome::Cancelled) && cancellable {
+        cancel::unwind();
+    }
+}
+
+/// As `park`, at most until `deadline`.
 pub(crate) fn park_until(deadline: Option<Instant>) {
-    let os_thread;
-    let token = if let Some(task) = current::task() {
-        // Reborrowed from the pointer: the reference is to our own task, which outlives this call.
-        &task.token
+    let mut waiter = if let Some(task) = current::task() {
+        if task.state.take_token() {
+            return crate::budget::spend();
+        }
+        current::assert_may_suspend();
+        task.set_reason(WaitReason::Park);
+        let epoch = task.state.begin_wait(task.is_cancellable(), true);
+        Waiter { who: Who::Task(task.ptr()), epoch }
     } else {
-        os_thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        &os_thread.token
+        let thread = OsThread::current().unwrap_or_else(OsThread::transient);
+        let epoch = thread.state.begin_wait(false, true);
+        Waiter { who: Who::Thread(thread), epoch }
     };
-    if token.take() {
-        crate::budget::spend();
+    // It may have come before the wait began; after that it ends the wait.
+    if waiter.state().take_token() {
         return;
     }
-    let mut waiter = Waiter::new(WaitReason::Park);
-    if !token.begin_wait(waiter.epoch()) {
-        return;
-    }
-    let outcome = waiter.wait(deadline);
-    token.end_wait();
-    if outcome == Outcome::Cancelled {
+    if waiter.wait(deadline) == Outcome::Cancelled {
         cancel::unwind();
     }
 }
 
 /// Leaves the token of a green thread.
+#[inline]
 pub(crate) fn unpark_task(task: &TaskRef) {
-    if let Some(epoch) = task.token.leave()
-        && task.state.claim(epoch, Outcome::Woken) == Claim::Parked
-    {
+    if task.state.leave_token() == Claim::Parked {
         // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
         scheduler::schedule_woken(unsafe { TaskRef::from_raw(task.ptr()) });
     }
@@ -461,9 +476,7 @@ pub(crate) fn unpark_task(task: &TaskRef) {
 
 /// Leaves the token of an OS thread.
 pub(crate) fn unpark_os_thread(thread: &OsThread) {
-    if let Some(epoch) = thread.token.leave()
-        && thread.state.claim(epoch, Outcome::Woken) == Claim::Parked
-    {
+    if thread.state.leave_token() == Claim::Parked {
         thread.thread.unpark();
     }
 }

@@ -36,11 +36,9 @@ impl Worker {
     #[inline(never)]
     pub(super) fn search(&self) -> Option<TaskRef> {
         if let Some(task) = self.take_injected() {
-            self.stop_searching();
             return Some(task);
         }
         if self.expire_timers() | self.poll_driver() || self.has_own_work() {
-            self.stop_searching();
             return None;
         }
         if !self.searching.get() && self.shared().idle.start_searching() {
@@ -49,7 +47,6 @@ impl Worker {
         if self.searching.get()
             && let Some(task) = self.steal_in_rounds()
         {
-            self.stop_searching();
             return Some(task);
         }
         if !self.has_own_work() {
@@ -58,12 +55,11 @@ impl Worker {
         None
     }
 
-    /// A searcher that found work passes the duty on, if there is more (D2).
-    fn stop_searching(&self) {
-        if self.searching.replace(false)
-            && self.shared().idle.stop_searching()
-            && self.shared().has_visible_work()
-        {
+    /// A searcher that has work passes the duty on, if there is more (D2).
+    #[cold]
+    pub(super) fn stop_searching(&self) {
+        self.searching.set(false);
+        if self.shared().idle.stop_searching() && self.shared().has_visible_work() {
             self.shared().notify();
         }
     }

@@ -126,6 +126,9 @@ impl Worker {
                 break;
             }
             if let Some(task) = self.next().or_else(|| self.search()) {
+                if self.searching.get() {
+                    self.stop_searching();
+                }
                 self.resume(task);
             }
         }
@@ -314,7 +317,6 @@ impl Worker {
         // SAFETY: `resume` put an owned reference there.
         let task = unsafe { &*self.current.get() };
         self.budget.set(BUDGET);
-        task.state.run();
         loop {
             // SAFETY: the task is ours; nobody else touches the fiber until R2 gives it away.
             let fiber = unsafe { &mut *task.fiber.get() };
@@ -322,14 +324,18 @@ impl Worker {
                 Step::Suspended(Suspend::Yield) => {
                     self.current.set(ptr::null());
                     self.settle(task);
-                    task.state.requeue();
                     // SAFETY: the reference that `resume` put in `current`.
                     self.queue(unsafe { TaskRef::from_raw(task.ptr()) });
                     return;
                 }
-                Step::Suspended(Suspend::Park) => {
+                Step::Suspended(park) => {
                     self.settle(task);
-                    if task.state.park() {
+                    let parked = match park {
+                        Suspend::ParkForToken => task.state.park_for_token(true),
+                        Suspend::ParkForTokenShielded => task.state.park_for_token(false),
+                        _ => task.state.park(),
+                    };
+                    if parked {
                         // The reference stays with the parked task, for whoever wins its wait.
                         self.current.set(ptr::null());
                         return;

@@ -7,7 +7,7 @@
 //!
 //! | field | by whom |
 //! |---|---|
-//! | `state`, `token`, `join` | anyone with a reference, by their own protocols |
+//! | `state`, `join` | anyone with a reference, by their own protocols |
 //! | `link` | the queue that owns the task |
 //! | `home`, `fiber`, `yielder`, `guard`, `sp` | the owner (S1, S3 of `state.rs`): worker, queue or claimer |
 //! | `locals`, `shields` | the green thread itself |
@@ -38,7 +38,7 @@ use std::{
 
 use corosensei::Yielder;
 
-use super::{join::JoinWord, local::Locals, state::State, token::Token};
+use super::{join::JoinWord, local::Locals, state::State};
 use crate::{
     cancel::Cancelled,
     fiber::{Fiber, Suspend, suspend},
@@ -74,7 +74,6 @@ pub(crate) struct Header {
     reason: AtomicU8,
     /// While above zero, waits are not cancelled.
     pub(crate) shields: Cell<u32>,
-    pub(crate) token: Token,
     pub(crate) joiner: UnsafeCell<Option<Waker>>,
     pub(crate) locals: UnsafeCell<Locals>,
     /// Debug builds, roaming: the stack pointer at the latest suspension, for the scan before a move.
@@ -152,10 +151,11 @@ impl TaskRef {
     where
         F: FnOnce() -> T,
     {
-        let cell = Box::new(TaskCell::<F, T> {
+        let cell = Box::<TaskCell<F, T>>::new_uninit();
+        let cell = Box::write(cell, TaskCell {
             header: Header {
                 link: AtomicPtr::default(),
-                state: State::queued(),
+                state: State::default(),
                 refs: AtomicU32::new(2),
                 home: Cell::new(NO_HOME),
                 fiber: UnsafeCell::new(None),
@@ -165,7 +165,6 @@ impl TaskRef {
                 join: JoinWord::default(),
                 reason: AtomicU8::new(WaitReason::NotStarted as u8),
                 shields: Cell::new(0),
-                token: Token::default(),
                 joiner: UnsafeCell::new(None),
                 locals: UnsafeCell::new(Locals::new()),
                 #[cfg(debug_assertions)]

@@ -2,8 +2,7 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | [`state`] | where a task is, and who ends its wait |
-//! | [`token`] | `park` and `unpark` |
+//! | [`state`] | where a task is, who ends its wait, and the token of `park` and `unpark` |
 //! | [`join`] | who takes the result |
 //! | [`header`] | the record itself: fields, references, closure and result |
 //! | [`local`] | values that belong to one green thread |
@@ -12,6 +11,5 @@ pub(crate) mod header;
 pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod state;
-pub(crate) mod token;
 
 pub(crate) use header::{Header, Meta, TaskRef};

@@ -13,43 +13,52 @@
 //! # States
 //!
 //! ```text
-//!              1 run                    3 park
-//!   QUEUED ───────────────▶ RUNNING ───────────────▶ PARKED
-//!     ▲  ▲                   │    │                     │
-//!     │  └───────────────────┘    │ 6 finish            │
-//!     │        2 requeue          ▼                     │
-//!     │                        FINISHED                 │
-//!     └─────────────────────────────────────────────────┘
-//!                           4 claim
+//!              1 park, park_for_token
+//!   ACTIVE ─────────────────────────────▶ PARKED
+//!     │  ▲                                   │
+//!     │  └───────────────────────────────────┘
+//!     │          2 claim, leave_token
+//!     ▼
+//!   FINISHED     3 finish
 //! ```
 //!
-//! 1. [`State::run`] by the worker, 2. [`State::requeue`] by the worker after a yield, 3. [`State::park`] by the worker
-//!    once it is off the task's stack, 4. [`State::claim`] by whoever ends the wait; it then owns the task and enqueues
-//!    it, 6. [`State::finish`] by the task itself.
+//! An `ACTIVE` task runs or is in a queue; which of the two the scheduler knows. 1. By its worker, once it is off the task's stack;
+//! 2. by whoever ends the wait: it then owns the task and enqueues it; 3. by the task itself.
 //!
 //! Beside the place stands the *outcome* of the latest wait: `PENDING` from [`State::begin_wait`] until a claim, and
-//! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A claim while the task is still `RUNNING` (it has registered
+//! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A claim while the task is still `ACTIVE` (it has registered
 //! its waker but not switched away yet) only sets the outcome; `park` then fails and the task goes on.
+//!
+//! The *token* of `park` and `unpark` is a bit of the word too. `leave_token` sets it, unless the task is in a wait for just that: then
+//! it ends the wait, and the token is used up. A stray `unpark` thus never ends a wait for a lock or a socket, and no such
+//! wait takes a token that was meant for `park`: more than `std` promises.
 //!
 //! # Invariants
 //!
-//! - **S1** While the outcome is not `PENDING`, only the owner writes the word.
+//! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit.
 //! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
-//! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `QUEUED` owns the task.
+//! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
 //! - **S4** A wait begun as not cancellable is never claimed with [`Outcome::Cancelled`].
+//! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
 //!
 //! # Orderings
 //!
 //! | write | read | what becomes visible |
 //! |---|---|---|
-//! | `park` (Release) | `claim` (Acquire) | the suspended stack, to the claimer that enqueues the task |
-//! | `claim` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
+//! | `park`, `park_for_token` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
+//! | `claim`, `leave_token` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
+//! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
 //!
-//! `begin_wait` is Relaxed: the new epoch reaches claimers through the registry in which the waker is put.
+//! `begin_wait` is Relaxed: the new epoch reaches claimers through the registry in which the waker is put. It is a
+//! read-modify-write only because of the token bit.
+//!
+//! # Rejected
+//!
+//! A word of its own for the token: `park` and `unpark` cost five read-modify-writes then, with one word two.
 //!
 //! # Checked by
 //!
-//! `loom-tests/tests/task_state.rs`.
+//! `loom-tests/tests/task_state.rs`, `loom-tests/tests/park.rs`.
 
 use std::fmt;
 
@@ -58,14 +67,12 @@ use crate::prim::atomic::{
     Ordering::{AcqRel, Acquire, Relaxed, Release},
 };
 
-/// In a queue, or in the hands of whoever is about to enqueue it.
-const QUEUED: u64 = 0;
-/// On a worker.
-const RUNNING: u64 = 1;
+/// On a worker, in a queue, or in the hands of whoever is about to enqueue it.
+const ACTIVE: u64 = 0;
 /// Suspended; owned by the next claimer.
-const PARKED: u64 = 2;
+const PARKED: u64 = 1;
 /// Ended; its result is stored.
-const FINISHED: u64 = 3;
+const FINISHED: u64 = 2;
 const PLACE: u64 = 0b11;
 
 /// The wait is under way. Never set outside `begin_wait` .. `claim`.
@@ -77,6 +84,10 @@ const OUTCOME: u64 = 0b11 << 2;
 
 /// The wait that is under way may not be cancelled.
 const SHIELDED: u64 = 1 << 4;
+/// The wait that is under way is for the token.
+const FOR_TOKEN: u64 = 1 << 5;
+/// The token is there.
+const TOKEN: u64 = 1 << 6;
 
 const EPOCH_SHIFT: u32 = 32;
 
@@ -104,10 +115,8 @@ impl Outcome {
 /// Where a green thread is. A snapshot, for dumps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// Ready, in a queue.
-    Queued,
-    /// On a worker.
-    Running,
+    /// On a worker, or ready in a queue.
+    Active,
     /// Suspended in a wait.
     Parked,
     /// Ended.
@@ -129,67 +138,72 @@ pub enum Claim {
 /// The word. See the module.
 pub struct State(AtomicU64);
 
+impl Default for State {
+    fn default() -> Self {
+        Self(AtomicU64::new(ACTIVE | WOKEN))
+    }
+}
+
 impl State {
-    /// Of a task that is about to be queued for the first time.
-    #[must_use]
-    pub fn queued() -> Self {
-        Self(AtomicU64::new(QUEUED | WOKEN))
-    }
-
-    /// Of an OS thread: it is always running, except while it waits.
-    #[must_use]
-    pub fn running() -> Self {
-        Self(AtomicU64::new(RUNNING | WOKEN))
-    }
-
-    /// Takes the task from its queue to a worker. Owner only.
-    #[inline]
-    pub fn run(&self) {
-        self.set_place(RUNNING);
-    }
-
-    /// Puts a task that yielded back in the queue. Owner only.
-    #[inline]
-    pub fn requeue(&self) {
-        self.set_place(QUEUED);
-    }
-
     /// Marks the end. Owner only.
     #[inline]
     pub fn finish(&self) {
-        self.set_place(FINISHED);
-    }
-
-    #[inline]
-    fn set_place(&self, place: u64) {
-        // Plain load and store: the owner is alone with the word (S1).
-        let word = self.0.load(Relaxed);
-        debug_assert_ne!(word & OUTCOME, PENDING, "moved in the middle of a wait");
-        self.0.store(word & !PLACE | place, Relaxed);
+        // A token that is left at the same moment is lost with the task.
+        self.0.store(FINISHED | WOKEN, Relaxed);
     }
 
     /// Begins a wait and returns its epoch, which wakers must name. Owner only, while running.
     #[inline]
-    pub fn begin_wait(&self, cancellable: bool) -> u32 {
-        let word = self.0.load(Relaxed);
-        debug_assert_eq!(word & PLACE, RUNNING);
+    pub fn begin_wait(&self, cancellable: bool, for_token: bool) -> u32 {
+        let word = self.0.load(Relaxed) & !TOKEN;
+        let next = Self::next_wait(word, cancellable, for_token);
+        // Others may only set the token bit meanwhile (S1), which an addition leaves as it is.
+        self.0.fetch_add(next.wrapping_sub(word), Relaxed);
+        Self::epoch(next)
+    }
+
+    /// The word of the wait after `word`'s, still active, without the token.
+    #[inline]
+    fn next_wait(word: u64, cancellable: bool, for_token: bool) -> u64 {
+        debug_assert_eq!(word & PLACE, ACTIVE);
         debug_assert_ne!(word & OUTCOME, PENDING, "a wait inside a wait");
-        let epoch = Self::epoch(word).wrapping_add(1);
-        let shield = if cancellable { 0 } else { SHIELDED };
-        self.0.store(u64::from(epoch) << EPOCH_SHIFT | shield | PENDING | RUNNING, Relaxed);
-        epoch
+        let epoch = u64::from(Self::epoch(word).wrapping_add(1)) << EPOCH_SHIFT;
+        let shielded = if cancellable { 0 } else { SHIELDED };
+        let for_token = if for_token { FOR_TOKEN } else { 0 };
+        epoch | shielded | for_token | PENDING | ACTIVE
     }
 
     /// Parks the task, once its worker is off its stack. `false`: the wait is already won, resume it.
     #[inline]
     #[must_use]
     pub fn park(&self) -> bool {
-        let word = self.0.load(Relaxed);
-        word & OUTCOME == PENDING
-            && self
-                .0
-                .compare_exchange(word, word & !PLACE | PARKED, Release, Relaxed)
-                .is_ok()
+        let mut word = self.0.load(Relaxed);
+        while word & OUTCOME == PENDING {
+            match self.0.compare_exchange_weak(word, word & !PLACE | PARKED, Release, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        false
+    }
+
+    /// Begins a wait for the token and parks the task, once its worker is off its stack. `false`: the token was there
+    /// and is taken, resume it.
+    #[inline]
+    #[must_use]
+    pub fn park_for_token(&self, cancellable: bool) -> bool {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let next = if word & TOKEN == 0 {
+                Self::next_wait(word, cancellable, true) | PARKED
+            } else {
+                word & !TOKEN
+            };
+            match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
+                Ok(_) => return word & TOKEN == 0,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Tries to end wait number `epoch` with `outcome`.
@@ -203,12 +217,8 @@ impl State {
             {
                 return Claim::Lost;
             }
-            let parked = word & PLACE == PARKED;
-            let place = if parked { QUEUED } else { RUNNING };
-            let next = word & !(PLACE | OUTCOME) | place | outcome.bits();
-            match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
-                Ok(_) if parked => return Claim::Parked,
-                Ok(_) => return Claim::Running,
+            match self.end_wait(word, outcome) {
+                Ok(claim) => return claim,
                 Err(now) => word = now,
             }
         }
@@ -217,6 +227,44 @@ impl State {
     /// Cancels whatever wait is under way. The caller keeps the task alive.
     pub fn claim_cancelled(&self) -> Claim {
         self.claim(Self::epoch(self.0.load(Relaxed)), Outcome::Cancelled)
+    }
+
+    /// Leaves the token, or ends the wait for it.
+    #[inline]
+    pub fn leave_token(&self) -> Claim {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let left = if word & (OUTCOME | FOR_TOKEN) == PENDING | FOR_TOKEN {
+                self.end_wait(word, Outcome::Woken)
+            } else {
+                // Even if it is there already: what happened before this call must become visible.
+                let left = self.0.compare_exchange_weak(word, word | TOKEN, Release, Relaxed);
+                left.map(|_| Claim::Lost)
+            };
+            match left {
+                Ok(claim) => return claim,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// Takes the token if it is there. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn take_token(&self) -> bool {
+        if self.0.load(Relaxed) & TOKEN == 0 {
+            return false;
+        }
+        self.0.fetch_and(!TOKEN, Acquire);
+        true
+    }
+
+    /// Sets the outcome of the pending wait in `word`.
+    #[inline]
+    fn end_wait(&self, word: u64, outcome: Outcome) -> Result<Claim, u64> {
+        let next = word & !(PLACE | OUTCOME) | ACTIVE | outcome.bits();
+        self.0.compare_exchange_weak(word, next, AcqRel, Relaxed)?;
+        Ok(if word & PLACE == PARKED { Claim::Parked } else { Claim::Running })
     }
 
     /// How the latest wait ended, or `None` while it is under way.
@@ -235,8 +283,7 @@ impl State {
     #[must_use]
     pub fn place(&self) -> Place {
         match self.0.load(Relaxed) & PLACE {
-            QUEUED => Place::Queued,
-            RUNNING => Place::Running,
+            ACTIVE => Place::Active,
             PARKED => Place::Parked,
             _ => Place::Finished,
         }

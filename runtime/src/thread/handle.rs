@@ -31,20 +31,24 @@ impl<T> Joiner<T> {
     }
 
     /// Waits for the end, at most until `deadline`. `false`: time is up.
+    #[inline(always)]
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let task = &*self.task;
         if task.join.is_finished() {
             return true;
         }
-        assert!(
-            current::task().is_none_or(|me| me.ptr() != task.ptr()),
-            "a green thread cannot join itself"
-        );
         let mut waiter = Waiter::new(WaitReason::Join);
+        assert!(!waiter.is_of(task), "a green thread cannot join itself");
         // SAFETY: the slot is ours until `join.wait` announces it (J1).
         unsafe { *task.joiner.get() = Some(waiter.waker()) };
         let outcome = if task.join.wait() { waiter.wait(deadline) } else { Outcome::Woken };
-        if outcome == Outcome::Woken || task.join.give_up() {
+        outcome == Outcome::Woken || self.give_up(outcome)
+    }
+
+    /// After a wait that the task did not end. `true`: it has finished meanwhile.
+    #[cold]
+    fn give_up(&self, outcome: Outcome) -> bool {
+        if self.task.join.give_up() {
             return true;
         }
         if outcome == Outcome::Cancelled {
@@ -54,6 +58,7 @@ impl<T> Joiner<T> {
     }
 
     /// Waits for the end and takes the result.
+    #[inline(always)]
     pub(crate) fn join(self) -> Result<T> {
         self.wait(None);
         self.take()
@@ -117,6 +122,7 @@ impl<T> JoinHandle<T> {
     /// # Panics
     ///
     /// If a green thread joins itself.
+    #[inline(always)]
     pub fn join(self) -> Result<T> {
         self.0.join()
     }

@@ -91,8 +91,9 @@ pub fn current() -> Thread {
 /// parked.thread().unpark();
 /// assert_eq!(parked.join().unwrap(), "unparked");
 /// ```
+#[inline(always)]
 pub fn park() {
-    park::park_until(None);
+    park::park();
 }
 
 /// As [`park`], but returns after `timeout` at the latest.
