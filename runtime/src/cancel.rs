@@ -76,12 +76,14 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     impl Drop for Unshield {
         fn drop(&mut self) {
             if let Some(task) = current::task() {
-                task.shields.set(task.shields.get() - 1);
+                let shields = &task.started().shields;
+                shields.set(shields.get() - 1);
             }
         }
     }
     let Some(task) = current::task() else { return f() };
-    task.shields.set(task.shields.get() + 1);
+    let shields = &task.started().shields;
+    shields.set(shields.get() + 1);
     let _unshield = Unshield;
     f()
 }

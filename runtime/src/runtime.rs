@@ -15,6 +15,7 @@ use crate::{
     error::{BuildError, BuildErrorKind, ShutDown},
     scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
+    task::Options,
     thread::{JoinHandle, Rejected, Spawn},
 };
 
@@ -284,7 +285,8 @@ impl Runtime {
         T: Send,
     {
         assert_outside();
-        let spawn = Spawn { name: Some("main".into()), stack_size: 0, site: Location::caller() };
+        let main = Box::new(Options { name: Some("main".into()), stack_size: None });
+        let spawn = Spawn { options: Some(main), site: Location::caller() };
         // SAFETY: this call returns only after the green thread's end, so what `f` borrows outlives it; both types are Send.
         let joiner = unsafe { spawn.from_outside(&self.shared, f) };
         match joiner.unwrap_or_else(|rejected| rejected.joiner).join() {
@@ -389,7 +391,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.spawn_at(Spawn { name: None, stack_size: 0, site: Location::caller() }, f)
+        self.spawn_at(Spawn { options: None, site: Location::caller() }, f)
     }
 
     /// As [`spawn`](Self::spawn), with an error when the runtime has shut down.
@@ -403,7 +405,7 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        let spawn = Spawn { name: None, stack_size: 0, site: Location::caller() };
+        let spawn = Spawn { options: None, site: Location::caller() };
         self.try_spawn_at(spawn, f).map_err(|_| ShutDown(()).into())
     }
 

@@ -61,7 +61,7 @@ pub(crate) fn running() -> Option<Running> {
     let task = task()?;
     let name = task.display_name();
     Some(Running {
-        guard: task.guard.get().0..task.guard.get().1,
+        guard: task.running().guard(),
         name: name.as_ptr(),
         name_len: name.len(),
         id: task.meta.id,

@@ -60,17 +60,14 @@ fn static_tls_size() -> usize {
 
 /// Whether a task may leave the worker it last ran on. If not, it is marked to panic when it runs again there.
 pub(super) fn may_leave(task: &Header, from: &Remote) -> bool {
-    let (sp, top) = (task.sp.get(), task.stack_top.get());
+    let (sp, top) = (task.started().sp.get(), task.running().top());
     let Some(tls) = from.tls.get() else { return true };
-    if sp == 0 {
-        return true;
-    }
     for address in (sp.next_multiple_of(8)..top).step_by(8) {
         // SAFETY: the words between the stack pointer of a suspended fiber and the top of its stack are mapped, and nobody
         // writes them while we own the task.
         let word = unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() };
         if tls.contains(&word) {
-            task.tls_hit.set(word);
+            task.started().tls_hit.set(word);
             return false;
         }
     }

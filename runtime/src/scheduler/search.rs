@@ -141,7 +141,8 @@ impl Worker {
     /// Debug builds look at the stack of a started task before it moves; one that must not is sent back to panic at home.
     fn admit(&self, task: TaskRef, victim: usize) -> Option<TaskRef> {
         #[cfg(debug_assertions)]
-        if !super::scan::may_leave(&task, &self.shared().remotes[victim]) {
+        // SAFETY: the task is ours.
+        if unsafe { &*task.fiber.get() }.is_some() && !super::scan::may_leave(&task, &self.shared().remotes[victim]) {
             task.home.set(victim as u32);
             self.shared().send_home(task);
             return None;

@@ -35,7 +35,12 @@ use crate::{
     prim::atomic::Ordering::{Acquire, Relaxed, Release},
     queue::list::TaskList,
     stack::StackCache,
-    task::{Header, TaskRef, header::NO_HOME, join::Finish},
+    task::{
+        Header, TaskRef,
+        header::{NO_HOME, Started},
+        join::Finish,
+        local::Locals,
+    },
 };
 
 /// How many ids a worker takes at once.
@@ -318,9 +323,8 @@ impl Worker {
         let task = unsafe { &*self.current.get() };
         self.budget.set(BUDGET);
         loop {
-            // SAFETY: the task is ours; nobody else touches the fiber until R2 gives it away.
-            let fiber = unsafe { &mut *task.fiber.get() };
-            match fiber.as_mut().expect("it was started").resume() {
+            // SAFETY: the task is ours, until R2 gives it away.
+            match unsafe { task.running().resume() } {
                 Step::Suspended(Suspend::Yield) => {
                     self.current.set(ptr::null());
                     self.settle(task);
@@ -364,10 +368,8 @@ impl Worker {
     /// Gives a task its stack and puts it in `current` with its reference. Hands it back if no stack can be had.
     #[inline(never)]
     fn start(&self, task: TaskRef) -> Result<(), TaskRef> {
-        let size = match task.meta.stack_size {
-            0 => self.shared.stacks.default_size(),
-            size => size,
-        };
+        let size = task.meta.options.as_ref().and_then(|options| options.stack_size);
+        let size = size.unwrap_or_else(|| self.shared.stacks.default_size());
         // SAFETY: on the worker's own stack (R3).
         let cache = unsafe { &mut *self.stacks.get() };
         let Ok(stack) = self.shared.stacks.acquire(cache, size) else { return Err(task) };
@@ -375,17 +377,9 @@ impl Worker {
         stack.set_occupant(header.as_ptr().cast());
         // SAFETY: the reference that `into_raw` gave up is now `current`'s.
         let task = unsafe { header.as_ref() };
-        let guard = stack.guard();
-        task.guard.set((guard.start, guard.end));
-        #[cfg(debug_assertions)]
-        task.stack_top.set(corosensei::stack::Stack::base(&stack).get());
         task.home.set(self.index as u32);
-        let fiber = Fiber::new(stack, move |yielder| {
-            // SAFETY: the task lives while its fiber runs (R1).
-            let task = unsafe { header.as_ref() };
-            task.yielder.set(yielder);
-            run_task(task);
-        });
+        // SAFETY: the task lives while its fiber runs (R1).
+        let fiber = Fiber::new(stack, Started::new(), move || run_task(unsafe { header.as_ref() }));
         // SAFETY: the task is ours.
         unsafe { *task.fiber.get() = Some(fiber) };
         self.current.set(header.as_ptr());
@@ -397,7 +391,8 @@ impl Worker {
     fn recycle(&self, task: TaskRef) {
         // SAFETY: the task has ended and is ours.
         let fiber = unsafe { &mut *task.fiber.get() }.take().expect("it was started");
-        let stack = fiber.into_stack();
+        // SAFETY: as above.
+        let (stack, _) = unsafe { fiber.into_stack() };
         stack.clear_occupant();
         // SAFETY: on the worker's own stack (R3).
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
@@ -568,7 +563,7 @@ fn run_task(task: &Header) {
     unsafe { task.run_closure((*task.shared).phase.load(Relaxed) >= DRAINING) };
     // SAFETY: the closure has ended; nothing borrows from the locals any more.
     let locals = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
-        crate::task::local::Locals::destroy(&task.locals);
+        Locals::destroy(&task.started().locals);
     }));
     if locals.is_err() {
         crate::error::abort("a green-thread local panicked in its destructor");

@@ -9,8 +9,8 @@
 //! |---|---|
 //! | `state`, `join` | anyone with a reference, by their own protocols |
 //! | `link` | the queue that owns the task |
-//! | `home`, `fiber`, `yielder`, `guard`, `sp` | the owner (S1, S3 of `state.rs`): worker, queue or claimer |
-//! | `locals`, `shields` | the green thread itself |
+//! | `home`, `fiber` | the owner (S1, S3 of `state.rs`): worker, queue or claimer |
+//! | what is in [`Started`] | the green thread itself |
 //! | `joiner` | see `join.rs`, J1 |
 //! | stage (behind the header) | the green thread until `join.finish`, then the handle (J3) |
 //! | the rest | never changes |
@@ -36,12 +36,10 @@ use std::{
     ptr::NonNull,
 };
 
-use corosensei::Yielder;
-
 use super::{join::JoinWord, local::Locals, state::State};
 use crate::{
     cancel::Cancelled,
-    fiber::{Fiber, Suspend, suspend},
+    fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
     prim::atomic::{
         AtomicPtr, AtomicU8, AtomicU32,
@@ -65,28 +63,14 @@ pub(crate) struct Header {
     pub(crate) state: State,
     refs: AtomicU32,
     pub(crate) home: Cell<u32>,
-    pub(crate) fiber: UnsafeCell<Option<Fiber>>,
-    pub(crate) yielder: Cell<*const Yielder<(), Suspend>>,
-    /// The guard region of its stack, for the overflow handler.
-    pub(crate) guard: Cell<(usize, usize)>,
+    /// `None` until it first runs: until then a task is this allocation and nothing else.
+    pub(crate) fiber: UnsafeCell<Option<Fiber<Started>>>,
     pub(crate) shared: *const Shared,
+    pub(crate) joiner: UnsafeCell<Option<Waker>>,
     pub(crate) join: JoinWord,
     reason: AtomicU8,
-    /// While above zero, waits are not cancelled.
-    pub(crate) shields: Cell<u32>,
-    pub(crate) joiner: UnsafeCell<Option<Waker>>,
-    pub(crate) locals: UnsafeCell<Locals>,
-    /// Debug builds, roaming: the stack pointer at the latest suspension, for the scan before a move.
-    #[cfg(debug_assertions)]
-    pub(crate) sp: Cell<usize>,
-    /// Debug builds, roaming: the other end of what is scanned.
-    #[cfg(debug_assertions)]
-    pub(crate) stack_top: Cell<usize>,
-    /// Debug builds, roaming: a word of the suspended stack that points into the old worker's thread-locals.
-    #[cfg(debug_assertions)]
-    pub(crate) tls_hit: Cell<usize>,
-    vtable: &'static Vtable,
     stage: Cell<Stage>,
+    vtable: &'static Vtable,
     pub(crate) meta: Meta,
 }
 
@@ -96,9 +80,46 @@ pub(crate) struct Meta {
     pub(crate) id: u64,
     pub(crate) parent: u64,
     pub(crate) site: &'static Location<'static>,
-    pub(crate) name: Option<Box<str>>,
-    /// Zero: the runtime's default.
-    pub(crate) stack_size: usize,
+    pub(crate) options: Option<Box<Options>>,
+}
+
+/// What few green threads have.
+#[derive(Debug, Default)]
+pub(crate) struct Options {
+    pub(crate) name: Option<String>,
+    pub(crate) stack_size: Option<usize>,
+}
+
+impl Meta {
+    pub(crate) fn name(&self) -> Option<&str> {
+        self.options.as_ref()?.name.as_deref()
+    }
+}
+
+/// What a task has from its first run on, at the top of its stack.
+pub(crate) struct Started {
+    pub(crate) locals: UnsafeCell<Locals>,
+    /// While above zero, waits are not cancelled.
+    pub(crate) shields: Cell<u32>,
+    /// Debug builds: the stack pointer at the latest suspension, for the scan before a move.
+    #[cfg(debug_assertions)]
+    pub(crate) sp: Cell<usize>,
+    /// Debug builds: a word of the suspended stack that points into the old worker's thread-locals.
+    #[cfg(debug_assertions)]
+    pub(crate) tls_hit: Cell<usize>,
+}
+
+impl Started {
+    pub(crate) const fn new() -> Self {
+        Self {
+            locals: UnsafeCell::new(Locals::new()),
+            shields: Cell::new(0),
+            #[cfg(debug_assertions)]
+            sp: Cell::new(0),
+            #[cfg(debug_assertions)]
+            tls_hit: Cell::new(0),
+        }
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,20 +180,10 @@ impl TaskRef {
                 refs: AtomicU32::new(2),
                 home: Cell::new(NO_HOME),
                 fiber: UnsafeCell::new(None),
-                yielder: Cell::new(std::ptr::null()),
-                guard: Cell::new((0, 0)),
                 shared,
                 join: JoinWord::default(),
                 reason: AtomicU8::new(WaitReason::NotStarted as u8),
-                shields: Cell::new(0),
                 joiner: UnsafeCell::new(None),
-                locals: UnsafeCell::new(Locals::new()),
-                #[cfg(debug_assertions)]
-                sp: Cell::new(0),
-                #[cfg(debug_assertions)]
-                stack_top: Cell::new(0),
-                #[cfg(debug_assertions)]
-                tls_hit: Cell::new(0),
                 vtable: const { &vtable::<F, T>() },
                 stage: Cell::new(Stage::Closure),
                 meta,
@@ -250,7 +261,7 @@ impl fmt::Debug for TaskRef {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Task")
             .field("id", &self.meta.id)
-            .field("name", &self.meta.name)
+            .field("name", &self.meta.name())
             .field("state", &self.state)
             .field("waits_for", &self.reason())
             .field("spawned_at", &self.meta.site)
@@ -313,15 +324,16 @@ impl Header {
     /// In debug builds in roaming mode, if the task could not be moved because its stack pointed into thread-locals.
     #[inline(always)]
     pub(crate) fn suspend(&self, why: Suspend) {
+        let fiber = self.running();
         #[cfg(debug_assertions)]
         {
             let here = 0u8;
-            self.sp.set((&raw const here).expose_provenance());
+            fiber.data().sp.set((&raw const here).expose_provenance());
         }
-        // SAFETY: the task runs, on this stack, and set its yielder when it began.
-        unsafe { suspend(self.yielder.get(), why) };
+        // SAFETY: the task runs, on this stack.
+        unsafe { fiber.suspend(why) };
         #[cfg(debug_assertions)]
-        if self.tls_hit.replace(0) != 0 {
+        if fiber.data().tls_hit.replace(0) != 0 {
             panic!(
                 "green thread '{}' (id {}, spawned at {}) was suspended while its stack pointed into thread-local storage, \
                  which the contract of `Builder::roaming` forbids",
@@ -332,10 +344,23 @@ impl Header {
         }
     }
 
+    /// The fiber of a task that has started.
+    #[inline]
+    pub(crate) fn running(&self) -> &Fiber<Started> {
+        // SAFETY: it was set before the first run and is taken only after the end.
+        unsafe { (*self.fiber.get()).as_ref().expect("it has started") }
+    }
+
+    /// What the task keeps on its stack.
+    #[inline]
+    pub(crate) fn started(&self) -> &Started {
+        self.running().data()
+    }
+
     /// Whether the running task may be cancelled just now.
     #[inline]
     pub(crate) fn is_cancellable(&self) -> bool {
-        self.shields.get() == 0 && !std::thread::panicking()
+        self.started().shields.get() == 0 && !std::thread::panicking()
     }
 
     /// Whether a wait of the running task that begins now is to be cancelled at once.
@@ -357,7 +382,7 @@ impl Header {
 
     /// The name, for messages.
     pub(crate) fn display_name(&self) -> &str {
-        self.meta.name.as_deref().unwrap_or("<unnamed>")
+        self.meta.name().unwrap_or("<unnamed>")
     }
 
     #[inline]

@@ -132,7 +132,7 @@ impl<T: 'static> LocalKey<T> {
     /// [`AccessError`] if the value is destroyed already.
     pub fn try_with<R>(&'static self, f: impl FnOnce(&T) -> R) -> Result<R, AccessError> {
         let value = if let Some(task) = current::task() {
-            self.value(&task.locals)?
+            self.value(&task.started().locals)?
         } else {
             OS_LOCALS.try_with(|locals| self.value(&locals.0)).map_err(|_| AccessError(()))??
         };

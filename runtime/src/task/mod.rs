@@ -12,4 +12,4 @@ pub(crate) mod join;
 pub(crate) mod local;
 pub(crate) mod state;
 
-pub(crate) use header::{Header, Meta, TaskRef};
+pub(crate) use header::{Header, Meta, Options, TaskRef};

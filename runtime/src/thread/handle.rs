@@ -234,7 +234,7 @@ impl Thread {
     #[must_use]
     pub fn name(&self) -> Option<&str> {
         match &self.0 {
-            Inner::Green(task) => task.meta.name.as_deref(),
+            Inner::Green(task) => task.meta.name(),
             Inner::Os(thread) => thread.thread.name(),
         }
     }

@@ -9,7 +9,7 @@ use crate::{
     runtime::Handle,
     scheduler::{Shared, current, worker::Worker},
     stack,
-    task::{Meta, TaskRef},
+    task::{Meta, Options, TaskRef},
 };
 
 /// Spawns a green thread and returns a handle to it.
@@ -41,7 +41,7 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    let spawn = Spawn { name: None, stack_size: 0, site: Location::caller() };
+    let spawn = Spawn { options: None, site: Location::caller() };
     if let Some(worker) = current::worker() {
         // SAFETY: `'static` and `Send`, by the bounds.
         return JoinHandle(unsafe { spawn.on_worker(worker, f) });
@@ -65,8 +65,7 @@ where
 #[derive(Debug, Default)]
 #[must_use = "a builder does nothing until it spawns"]
 pub struct Builder {
-    name: Option<String>,
-    stack_size: usize,
+    options: Options,
 }
 
 impl Builder {
@@ -77,14 +76,14 @@ impl Builder {
 
     /// Names the green thread, for messages and dumps.
     pub fn name(mut self, name: String) -> Self {
-        self.name = Some(name);
+        self.options.name = Some(name);
         self
     }
 
     /// Sets the size of the stack in bytes, rounded up to whole pages and to at least 16 KiB. It is address space: memory is
     /// taken page by page as the stack is used.
     pub fn stack_size(mut self, bytes: usize) -> Self {
-        self.stack_size = bytes;
+        self.options.stack_size = Some(bytes);
         self
     }
 
@@ -115,11 +114,10 @@ impl Builder {
     where
         F: FnOnce() -> T,
     {
-        let stack_size = match self.stack_size {
-            0 => 0,
-            size => stack::round(size).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?,
-        };
-        let spawn = Spawn { name: self.name.map(String::into_boxed_str), stack_size, site };
+        if let Some(size) = self.options.stack_size {
+            stack::round(size).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
+        }
+        let spawn = Spawn { options: Some(Box::new(self.options)), site };
         if let Some(worker) = current::worker() {
             check(worker.shared())?;
             if worker.shared().is_draining() {
@@ -148,9 +146,7 @@ pub(crate) struct Rejected<T> {
 /// What is known of a green thread before its closure.
 #[derive(Debug)]
 pub(crate) struct Spawn {
-    pub(crate) name: Option<Box<str>>,
-    /// Zero: the runtime's default.
-    pub(crate) stack_size: usize,
+    pub(crate) options: Option<Box<Options>>,
     pub(crate) site: &'static Location<'static>,
 }
 
@@ -196,6 +192,6 @@ impl Spawn {
     }
 
     fn meta(self, id: u64, parent: u64) -> Meta {
-        Meta { id, parent, site: self.site, name: self.name, stack_size: self.stack_size }
+        Meta { id, parent, site: self.site, options: self.options }
     }
 }
