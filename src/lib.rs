@@ -1,3 +1,80 @@
-//! Green threads for Rust.
-pub use sward_runtime::{cancel, error, runtime, run, thread, unblock};
+//! Green threads for Rust: goroutines as a library.
+//!
+//! You write plain blocking code; a green thread that would block is parked, and its worker, an OS thread, runs another. No
+//! function is coloured, every core is used, and the API is `std`'s: a program moves from OS threads to green threads by changing
+//! an import.
+//!
+//! ```
+//! use std::io::{self, Read, Write};
+//! use sward::{net::{TcpListener, TcpStream}, thread};
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let address = listener.local_addr()?;
+//!
+//! // A server: one green thread accepts, and one serves each connection.
+//! thread::spawn(move || {
+//!     for stream in listener.incoming() {
+//!         thread::spawn(move || -> io::Result<()> {
+//!             let mut stream = stream?;
+//!             let mut line = [0; 5];
+//!             stream.read_exact(&mut line)?;
+//!             line.make_ascii_uppercase();
+//!             stream.write_all(&line)
+//!         });
+//!     }
+//! });
+//!
+//! // A hundred clients at once.
+//! let clients: Vec<_> = (0..100)
+//!     .map(|_| {
+//!         thread::spawn(move || -> io::Result<()> {
+//!             let mut stream = TcpStream::connect(address)?;
+//!             stream.write_all(b"hello")?;
+//!             let mut answer = [0; 5];
+//!             stream.read_exact(&mut answer)?;
+//!             assert_eq!(&answer, b"HELLO");
+//!             Ok(())
+//!         })
+//!     })
+//!     .collect();
+//! for client in clients {
+//!     client.join().unwrap()?;
+//! }
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! # A tour
+//!
+//! - [`thread`]: [`spawn`](thread::spawn), [`join`](thread::JoinHandle::join), [`scope`](thread::scope),
+//!   [`park`](thread::park), [`sleep`](thread::sleep), [`thread_local!`]: `std::thread`, made green.
+//! - [`net`]: TCP, as in `std::net`. One poller serves every socket of a runtime.
+//! - [`sync`]: what green threads and OS threads wait for each other with.
+//! - [`unblock`]: runs a call that would block its OS thread on a pool, and parks the green thread meanwhile.
+//! - [`run`] and [`runtime`]: the first `spawn` starts a default runtime; these are for where control is wanted.
+//! - [`cancel`] and [`error`]: how a green thread is made to end, and what can go wrong.
+//!
+//! Everything works on an OS thread outside the runtime too, which it blocks; and the two can join, unpark and message each other.
+//!
+//! # What is safe, and why
+//!
+//! A stack that moves between OS threads is unsound in Rust as soon as its code uses thread-locals. So by default a green thread is
+//! *anchored*: until it starts any worker may take it; once started, it always runs on the same one, and thread-locals,
+//! `Rc`s in them and guards keep their meaning. [`Builder::roaming`](runtime::Builder::roaming) lets started green
+//! threads move, as in Go; it is `unsafe`, one line at the root, with its contract.
+//!
+//! One limit remains, which every stackful coroutine shares: unsafe code elsewhere that relies on calls of one OS thread
+//! nesting can be broken by two green threads that interleave on one worker. [`thread::no_suspend`] guards such calls. Known to need
+//! it: the `scoped-tls` crate, whose saved pointer is restored on return. Affected in meaning but not in memory safety: reentrant locks that
+//! know their owner by OS thread, and span stacks such as those of `tracing`.
+//!
+//! # Limits
+//!
+//! Linux on x86-64 and AArch64. Nothing is preempted: a green thread that computes without waiting keeps its worker, though what waits
+//! in that worker's queue for a first run is taken by the others.
+#![forbid(unsafe_code)]
+#![doc(test(attr(deny(warnings))))]
+
+pub use sward_io as io;
 pub use sward_io::net;
+pub use sward_runtime::{cancel, error, run, runtime, thread, thread_local, unblock};
+pub use sward_sync as sync;

@@ -42,10 +42,17 @@ impl Error for Cancelled {}
 /// Unwinds the calling green thread as cancelled. For wait loops that got [`Outcome::Cancelled`](crate::park::Outcome) and
 /// have taken themselves off every list.
 pub fn unwind() -> ! {
+    if let Some(task) = current::task() {
+        task.started().unwinding.set(true);
+    }
     panic::resume_unwind(Box::new(Cancelled::new()))
 }
 
 /// Unwinds the calling green thread if it is to end; otherwise does nothing. For long computations that never wait.
+///
+/// # Suspension
+///
+/// Yields while the runtime is ending.
 ///
 /// # Examples
 ///
@@ -58,6 +65,10 @@ pub fn unwind() -> ! {
 /// assert_eq!(sum, 499_500);
 /// ```
 pub fn check() {
+    let Some(worker) = current::worker() else { return };
+    if worker.is_to_stop() {
+        crate::thread::yield_now();
+    }
     if current::task().is_some_and(Header::is_cancel_due) {
         unwind();
     }

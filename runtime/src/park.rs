@@ -77,11 +77,13 @@ pub enum WaitReason {
     Lock,
     /// A channel.
     Channel,
+    /// The others of a wait group.
+    Group,
 }
 
 impl WaitReason {
     pub(crate) fn from_u8(n: u8) -> Self {
-        const ALL: [WaitReason; 12] = [
+        const ALL: [WaitReason; 13] = [
             WaitReason::NotStarted,
             WaitReason::Park,
             WaitReason::Sleep,
@@ -94,6 +96,7 @@ impl WaitReason {
             WaitReason::Connect,
             WaitReason::Lock,
             WaitReason::Channel,
+            WaitReason::Group,
         ];
         ALL[usize::from(n)]
     }

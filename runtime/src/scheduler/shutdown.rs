@@ -134,6 +134,7 @@ fn change_phase(shared: &Shared, phase: u8) {
 fn wake_all(shared: &Shared) {
     fence(SeqCst); // D2 of `idle.rs`: the phase is looked at again after a worker is listed as asleep
     for worker in 0..shared.remotes.len() {
+        shared.remotes[worker].poke.store(true, Relaxed);
         if shared.idle.notify_worker(worker) {
             shared.wake_worker(worker, false);
         }

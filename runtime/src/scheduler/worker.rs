@@ -69,6 +69,8 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     budget: Cell<u32>,
     no_suspend: Cell<u32>,
+    /// How many tasks are suspended in the middle of their unwinding. They stay with this worker: the panic count is its OS thread's.
+    unwinding: Cell<u32>,
     rng: Cell<u32>,
     ids: Cell<(u64, u64)>,
     /// The poller's tick at which a lone spawn last woke a searcher.
@@ -110,6 +112,7 @@ impl Worker {
             streak: Cell::new(0),
             budget: Cell::new(BUDGET),
             no_suspend: Cell::new(0),
+            unwinding: Cell::new(0),
             rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
             ids: Cell::new((0, 0)),
             lone_wake: Cell::new(u32::MAX),
@@ -311,6 +314,9 @@ impl Worker {
             }
         } else {
             task.home.set(self.index as u32);
+            if self.unwinding.get() > 0 {
+                self.resume_unwinding(&task);
+            }
             self.current.set(task.into_raw().as_ptr());
         }
         self.switch();
@@ -345,6 +351,9 @@ impl Worker {
                         return;
                     }
                     task.home.set(self.index as u32);
+                    if self.unwinding.get() > 0 {
+                        self.resume_unwinding(task);
+                    }
                 }
                 Step::Ended => {
                     self.current.set(ptr::null());
@@ -356,13 +365,43 @@ impl Worker {
         }
     }
 
-    /// Decides where a task that just suspended may be resumed: anywhere in roaming mode, unless it is unwinding, for the
-    /// panic count is its OS thread's.
+    /// Decides where a task that just suspended may be resumed: anywhere in roaming mode, unless it is unwinding.
     #[inline]
     fn settle(&self, task: &Header) {
-        if self.shared.roaming && !std::thread::panicking() {
+        if std::thread::panicking() {
+            self.settle_unwinding(task);
+        } else if self.shared.roaming {
             task.home.set(NO_HOME);
         }
+    }
+
+    #[cold]
+    fn settle_unwinding(&self, task: &Header) {
+        if task.is_unwinding() {
+            task.started().counted.set(true);
+            self.unwinding.set(self.unwinding.get() + 1);
+        } else if self.shared.roaming {
+            task.home.set(NO_HOME);
+        }
+    }
+
+    /// The reverse: a task that may be unwinding runs again.
+    #[cold]
+    fn resume_unwinding(&self, task: &Header) {
+        if task.started().counted.replace(false) {
+            self.unwinding.set(self.unwinding.get() - 1);
+        }
+    }
+
+    /// Whether a task of this worker, other than the one that runs, is in the middle of its unwinding.
+    pub(crate) fn has_unwinding_tasks(&self) -> bool {
+        self.unwinding.get() > 0
+    }
+
+    /// Whether the runtime is ending, and the task that runs is to let its worker see it.
+    #[inline]
+    pub(crate) fn is_to_stop(&self) -> bool {
+        self.shared.phase.load(Relaxed) != RUNNING && self.no_suspend.get() == 0
     }
 
     /// Gives a task its stack and puts it in `current` with its reference. Hands it back if no stack can be had.
@@ -561,17 +600,15 @@ impl StealOldest for Deque<TaskRef> {
 fn run_task(task: &Header) {
     // SAFETY: the task's only run.
     unsafe { task.run_closure((*task.shared).phase.load(Relaxed) >= DRAINING) };
-    // SAFETY: the closure has ended; nothing borrows from the locals any more.
-    let locals = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
-        Locals::destroy(&task.started().locals);
-    }));
-    if locals.is_err() {
-        crate::error::abort("a green-thread local panicked in its destructor");
-    }
+    destroy_locals(task);
     match task.join.finish() {
         Finish::Unawaited => {}
-        // SAFETY: the handle gave the result up (J3).
-        Finish::DropResult => unsafe { task.drop_output() },
+        Finish::DropResult => {
+            // SAFETY: the handle gave the result up (J3).
+            unsafe { task.drop_output() };
+            // Its destructor may have made some anew.
+            destroy_locals(task);
+        }
         Finish::Wake => {
             // SAFETY: `finish` replaced WAITING (J1).
             let waker = unsafe { &mut *task.joiner.get() }.take().expect("J1");
@@ -583,4 +620,14 @@ fn run_task(task: &Header) {
         }
     }
     task.state.finish();
+}
+
+fn destroy_locals(task: &Header) {
+    // SAFETY: the closure has ended; nothing borrows from the locals any more.
+    let destroyed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
+        Locals::destroy(&task.started().locals);
+    }));
+    if destroyed.is_err() {
+        crate::error::abort("a green-thread local panicked in its destructor");
+    }
 }

@@ -47,7 +47,7 @@ use crate::{
         fence,
     },
     queue::inbox::Linked,
-    scheduler::Shared,
+    scheduler::{Shared, current},
 };
 
 /// No worker yet.
@@ -101,6 +101,10 @@ pub(crate) struct Started {
     pub(crate) locals: UnsafeCell<Locals>,
     /// While above zero, waits are not cancelled.
     pub(crate) shields: Cell<u32>,
+    /// Whether it is known to be unwinding; see [`Header::is_unwinding`].
+    pub(crate) unwinding: Cell<bool>,
+    /// Whether its worker counts it among those that are suspended in the middle of their unwinding.
+    pub(crate) counted: Cell<bool>,
     /// Debug builds: the stack pointer at the latest suspension, for the scan before a move.
     #[cfg(debug_assertions)]
     pub(crate) sp: Cell<usize>,
@@ -114,6 +118,8 @@ impl Started {
         Self {
             locals: UnsafeCell::new(Locals::new()),
             shields: Cell::new(0),
+            unwinding: Cell::new(false),
+            counted: Cell::new(false),
             #[cfg(debug_assertions)]
             sp: Cell::new(0),
             #[cfg(debug_assertions)]
@@ -360,7 +366,25 @@ impl Header {
     /// Whether the running task may be cancelled just now.
     #[inline]
     pub(crate) fn is_cancellable(&self) -> bool {
-        self.started().shields.get() == 0 && !std::thread::panicking()
+        self.started().shields.get() == 0 && !self.is_unwinding()
+    }
+
+    /// Whether the running task is unwinding.
+    ///
+    /// The panic count is the OS thread's, so it also counts tasks that are suspended in the middle of their unwinding. Where there is one on
+    /// this worker, a task that is not known to unwind is taken not to: else it could not be cancelled, and the one that unwinds might be
+    /// waiting for its end.
+    #[inline]
+    pub(crate) fn is_unwinding(&self) -> bool {
+        std::thread::panicking() && self.is_unwinding_itself()
+    }
+
+    #[cold]
+    fn is_unwinding_itself(&self) -> bool {
+        let unwinding = &self.started().unwinding;
+        let itself = unwinding.get() || current::worker().is_some_and(|worker| !worker.has_unwinding_tasks());
+        unwinding.set(itself);
+        itself
     }
 
     /// Whether a wait of the running task that begins now is to be cancelled at once.

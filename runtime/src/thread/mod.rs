@@ -202,8 +202,8 @@ fn sleep_to(deadline: Option<Instant>) {
 
 /// Whether the calling thread is unwinding because of a panic.
 ///
-/// While another green thread of the same worker is suspended in the middle of its unwinding, this may be `true` for
-/// one that is not: the panic count is the OS thread's.
+/// Unlike `std::thread::panicking`, it does not count another green thread of the same worker that is suspended in the middle of its
+/// unwinding; while there is one, it may miss a panic of the calling green thread that began since it was last resumed.
 ///
 /// # Examples
 ///
@@ -212,7 +212,7 @@ fn sleep_to(deadline: Option<Instant>) {
 /// ```
 #[must_use]
 pub fn panicking() -> bool {
-    std::thread::panicking()
+    current::task().map_or_else(std::thread::panicking, crate::task::Header::is_unwinding)
 }
 
 /// How many threads can run in parallel here: what a runtime takes as its number of workers.
