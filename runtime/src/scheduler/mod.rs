@@ -97,6 +97,7 @@ pub(crate) struct Shared {
     pub(crate) phase: AtomicU8,
     /// Some task waits for a stack.
     pub(crate) shortage: AtomicBool,
+    /// Whether a started task may be resumed by another worker.
     pub(crate) roaming: bool,
     pub(crate) remotes: Box<[CachePadded<Remote>]>,
     pub(crate) idle: Idle,
@@ -191,7 +192,8 @@ impl Shared {
         Self {
             phase: AtomicU8::new(RUNNING),
             shortage: AtomicBool::new(false),
-            roaming: config.roaming,
+            // With one worker there is nowhere to roam to.
+            roaming: config.roaming && config.workers > 1,
             remotes: deques.iter().map(remote).collect(),
             idle: Idle::new(config.workers, config.searchers),
             injector: Injector::new(),

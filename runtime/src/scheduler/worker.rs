@@ -481,7 +481,15 @@ impl Worker {
         } else {
             self.queue(before);
         }
-        self.shared.notify();
+        self.notify();
+    }
+
+    /// Work is visible to the other workers, if there are any.
+    #[inline]
+    fn notify(&self) {
+        if self.seen_ticks.len() > 1 {
+            self.shared.notify();
+        }
     }
 
     /// A task that was spawned alone is most often joined at once, so nobody is woken for it, but for once in each tick of the poller
@@ -510,7 +518,7 @@ impl Worker {
             self.remote().run_next.store(task.into_raw().as_ptr(), Release);
         } else {
             self.woken.push(task);
-            self.shared.notify();
+            self.notify();
         }
     }
 
