@@ -220,7 +220,14 @@ impl Worker {
         let woke = match woke {
             Woke::Unasked if self.shared().idle.cancel_sleep(self.index()) => Woke::Searching,
             // Somebody took us off the list; the wake that goes with it is on its way (D3).
-            Woke::Unasked => self.remote().sleeper.block(None),
+            Woke::Unasked => {
+                let woke = self.remote().sleeper.block(None);
+                if woke == Woke::Woken && self.shared().has_visible_work() {
+                    // It was for our inbox, and the work we saw may have been announced to us when we still searched (D2).
+                    self.shared().notify();
+                }
+                woke
+            }
             woke => woke,
         };
         self.searching.set(woke == Woke::Searching);

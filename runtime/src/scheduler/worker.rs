@@ -608,6 +608,8 @@ impl StealOldest for Deque<TaskRef> {
 fn run_task(task: &Header) {
     // SAFETY: the task's only run.
     unsafe { task.run_closure((*task.shared).phase.load(Relaxed) >= DRAINING) };
+    // What is left are destructors, which may wait: not to be cut short.
+    task.started().shields.set(1);
     destroy_locals(task);
     match task.join.finish() {
         Finish::Unawaited => {}

@@ -38,7 +38,7 @@ use std::{
 
 use super::{join::JoinWord, local::Locals, state::State};
 use crate::{
-    cancel::Cancelled,
+    cancel::{self, Cancelled},
     fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
     prim::atomic::{
@@ -439,7 +439,8 @@ unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
     let closure = ManuallyDrop::into_inner(unsafe { std::ptr::read(&raw const (*data).closure) });
     let output = panic::catch_unwind(AssertUnwindSafe(|| {
         if cancelled {
-            drop(closure);
+            // Destructors may wait: not to be cut short.
+            cancel::shield(|| drop(closure));
             panic::resume_unwind(Box::new(Cancelled::new()));
         }
         closure()

@@ -50,7 +50,8 @@ impl<T> Drop for Packet<'_, T> {
     fn drop(&mut self) {
         let unhandled = matches!(self.result.get_mut(), Some(Err(payload)) if !payload.is::<Cancelled>());
         // The result may borrow, so it goes before the count does (Q1). A panic in its destructor leaves nothing to go on with.
-        if catch_unwind(AssertUnwindSafe(|| *self.result.get_mut() = None)).is_err() {
+        let drop_result = AssertUnwindSafe(|| *self.result.get_mut() = None);
+        if catch_unwind(|| cancel::shield(drop_result)).is_err() {
             crate::error::abort("the result of a scoped green thread panicked in its destructor");
         }
         let claimed = {
