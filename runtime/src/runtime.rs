@@ -202,9 +202,11 @@ impl Builder {
         };
         let deques: Vec<_> = (0..workers).map(|_| (Deque::new_lifo(), Deque::new_fifo())).collect();
         let stealers: Vec<_> = deques.iter().map(|(s, w)| (s.stealer(), w.stealer())).collect();
+        // Before there is a runtime: when it fails there is nothing to end.
+        let driver = self.driver.map(|start| start()).transpose();
+        let driver = driver.map_err(|error| BuildError(BuildErrorKind::Driver(error)))?;
         let mut runtime = Runtime { shared: Arc::new(Shared::new(&config, &stealers)), threads: Vec::new() };
-        if let Some(start) = self.driver {
-            let driver = start().map_err(|error| BuildError(BuildErrorKind::Driver(error)))?;
+        if let Some(driver) = driver {
             let _ = runtime.shared.driver.set(driver);
         }
         runtime

@@ -23,7 +23,6 @@ use sward_runtime::{
 /// The text of a panic.
 #[track_caller]
 fn panic_text<R>(f: impl FnOnce() -> R) -> String {
-    common::quiet_panics();
     let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it should have panicked") };
     match payload.downcast::<String>() {
         Ok(text) => *text,
@@ -353,13 +352,15 @@ fn the_default_runtime_that_cannot_be_started_is_an_error_and_is_tried_again() {
         return child_succeeds(TEST, "default");
     }
     let _watchdog = common::Watchdog::new();
-    let set = |soft: u64| {
-        // The hard limit stays, so that the soft one can be raised again.
-        let limit = libc::rlimit { rlim_cur: soft, rlim_max: 100_000 };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: there is room for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    // The hard limit stays, so that the soft one can be raised again.
+    let set = |soft: libc::rlim_t| {
+        let limit = libc::rlimit { rlim_cur: soft, ..limit };
         // SAFETY: a valid record.
         assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
     };
-    set(90_000);
     // SAFETY: as in `limit_threads`.
     if unsafe { libc::geteuid() } == 0 {
         // SAFETY: a number of a user.
@@ -374,7 +375,7 @@ fn the_default_runtime_that_cannot_be_started_is_an_error_and_is_tried_again() {
     assert_eq!(drops.count(), 1);
     assert!(Handle::current_or_default().unwrap_err().is_thread());
     assert!(panic_text(|| thread::spawn(|| ())).contains("the default runtime could not be started"));
-    set(90_000);
+    set(limit.rlim_max);
     assert_eq!(thread::spawn(|| 3).join().unwrap(), 3);
 }
 
