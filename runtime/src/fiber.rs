@@ -34,7 +34,7 @@ use std::{
 
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::StackPointer};
 
-use crate::stack::Stack;
+use crate::{stack::Stack, task::state::Shield};
 
 /// Why a fiber left its stack; what its worker is to do once off it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,9 +44,7 @@ pub(crate) enum Suspend {
     /// Park it, unless its wait was won meanwhile.
     Park,
     /// Begin a wait for the token and park it, unless the token is there.
-    ParkForToken,
-    /// The same, and the wait may not be cancelled.
-    ParkForTokenShielded,
+    ParkForToken(Shield),
 }
 
 /// What a resume came to.

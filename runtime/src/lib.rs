@@ -64,7 +64,7 @@ pub mod model {
         },
         task::{
             join::{Finish, JoinWord},
-            state::{Claim, Outcome, Place, State},
+            state::{Claim, Outcome, Place, Shield, State},
         },
     };
 }

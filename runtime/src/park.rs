@@ -41,7 +41,7 @@ use crate::{
     scheduler::{self, current},
     task::{
         Header, TaskRef,
-        state::{Claim, State},
+        state::{Claim, Shield, State},
     },
     timer,
 };
@@ -158,14 +158,14 @@ impl Waiter {
         let Some(task) = current::task() else { return Self::of_os_thread() };
         current::assert_may_suspend();
         task.set_reason(reason);
-        let epoch = task.state.begin_wait(task.is_cancellable(), false);
+        let epoch = task.state.begin_wait(task.shield(), false);
         Self { who: Who::Task(task.ptr()), epoch }
     }
 
     #[cold]
     fn of_os_thread() -> Self {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let epoch = thread.state.begin_wait(false, false);
+        let epoch = thread.state.begin_wait(Shield::Shielded, false);
         Self { who: Who::Thread(thread), epoch }
     }
 
@@ -261,8 +261,11 @@ impl Drop for Waiter {
     #[inline]
     fn drop(&mut self) {
         // A wait that was begun and not waited for must not stay open.
-        if self.state().outcome().is_none() {
-            let _ = self.state().claim(self.epoch, Outcome::Woken);
+        if self.state().outcome().is_none()
+            && self.state().claim(self.epoch, Outcome::Woken) == Claim::Lost
+        {
+            // Somebody else has just ended it: what they did before becomes visible here, since they will not wake us again.
+            let _ = self.state().outcome();
         }
     }
 }
@@ -437,9 +440,9 @@ pub(crate) fn park() {
         cancel::unwind();
     }
     task.set_reason(WaitReason::Park);
-    let cancellable = task.is_cancellable();
-    task.suspend(if cancellable { Suspend::ParkForToken } else { Suspend::ParkForTokenShielded });
-    if task.state.outcome() == Some(Outcome::Cancelled) && cancellable {
+    let shield = task.shield();
+    task.suspend(Suspend::ParkForToken(shield));
+    if task.state.outcome() == Some(Outcome::Cancelled) && shield != Shield::Shielded {
         cancel::unwind();
     }
 }
@@ -452,11 +455,11 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
         }
         current::assert_may_suspend();
         task.set_reason(WaitReason::Park);
-        let epoch = task.state.begin_wait(task.is_cancellable(), true);
+        let epoch = task.state.begin_wait(task.shield(), true);
         Waiter { who: Who::Task(task.ptr()), epoch }
     } else {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let epoch = thread.state.begin_wait(false, true);
+        let epoch = thread.state.begin_wait(Shield::Shielded, true);
         Waiter { who: Who::Thread(thread), epoch }
     };
     // It may have come before the wait began; after that it ends the wait.

@@ -44,7 +44,6 @@ fn many_panic_at_once_on_all_workers() {
             handles
                 .into_iter()
                 .enumerate()
-                .filter(|_| true)
                 .map(|(i, handle)| usize::from(*handle.join().unwrap_err().downcast::<usize>().unwrap() == i))
                 .sum()
         });
@@ -84,10 +83,8 @@ fn one_panics_while_others_are_suspended_in_their_unwinding() {
                 let suspended = Arc::clone(&suspended);
                 runtime.handle().spawn(move || {
                     let _slow = OnDrop(|| {
-                        assert!(thread::panicking());
                         suspended.fetch_add(1, SeqCst);
                         thread::park();
-                        assert!(thread::panicking());
                         thread::yield_now();
                     });
                     thread::yield_now();
@@ -111,7 +108,7 @@ fn one_panics_while_others_are_suspended_in_their_unwinding() {
         // The last that began goes on first.
         for (i, handle) in unwinding.into_iter().enumerate().rev() {
             handle.thread().unpark();
-            assert_eq!(*handle.join().unwrap_err().downcast::<i32>().unwrap(), i32::try_from(i).unwrap());
+            assert_eq!(*handle.join().unwrap_err().downcast::<usize>().unwrap(), i);
         }
         // The workers' panic counts are back to zero.
         runtime.run(|| {
@@ -255,6 +252,37 @@ fn panicking_says_so_while_it_unwinds() {
             assert!(failed.join().is_err());
             assert!(seen.load(SeqCst));
         });
+    });
+}
+
+#[test]
+fn panicking_says_so_to_each_of_several_that_unwind_on_one_worker() {
+    each_mode(1, |config| {
+        let runtime = config.build();
+        let (n, said) = (5, Arc::new(AtomicUsize::new(0)));
+        let handles: Vec<_> = (0..n)
+            .map(|_| {
+                let said = Arc::clone(&said);
+                runtime.handle().spawn(move || {
+                    let _look = OnDrop(|| {
+                        said.fetch_add(usize::from(thread::panicking()), SeqCst);
+                        thread::sleep(Duration::from_millis(1));
+                        said.fetch_add(usize::from(thread::panicking()), SeqCst);
+                    });
+                    panic!("on purpose");
+                })
+            })
+            .collect();
+        let beside = runtime.handle().spawn(|| {
+            thread::yield_now();
+            thread::panicking()
+        });
+        assert!(!beside.join().unwrap(), "one that does not unwind is told that it does");
+        for handle in handles {
+            let ended: std::thread::Result<()> = handle.join();
+            assert!(ended.is_err());
+        }
+        assert_eq!(said.load(SeqCst), 2 * n);
     });
 }
 

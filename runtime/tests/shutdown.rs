@@ -487,7 +487,7 @@ fn os_threads_may_unpark_and_join_all_the_while() {
                 }
             });
             let joiner = std::thread::spawn(move || {
-                handles.into_iter().filter(|_| true).for_each(|handle| match handle.join() {
+                handles.into_iter().for_each(|handle| match handle.join() {
                     Ok(()) => {}
                     Err(payload) => assert!(payload.is::<Cancelled>()),
                 });
@@ -635,6 +635,44 @@ fn a_panic_during_the_end_is_what_join_reports() {
         all_were_cancelled(others);
         assert_eq!(drops.count(), 10);
     });
+}
+
+#[test]
+fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
+    // In a child process: what goes wrong here aborts.
+    const TEST: &str = "several_that_panic_and_wait_in_their_unwinding_survive_the_end";
+    let Some(case) = common::child_case() else {
+        for roaming in common::modes() {
+            common::child_succeeds(TEST, if roaming { "roaming" } else { "anchored" });
+        }
+        return;
+    };
+    let _watchdog = common::Watchdog::new();
+    common::quiet_panics();
+    let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
+    let (begun, waited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+    let handles: Vec<_> = (0..10)
+        .map(|_| {
+            let (begun, waited) = (Arc::clone(&begun), Arc::clone(&waited));
+            runtime.handle().spawn(move || {
+                let _slow = OnDrop(|| {
+                    begun.fetch_add(1, SeqCst);
+                    for _ in 0..5 {
+                        thread::sleep(Duration::from_millis(1));
+                    }
+                    waited.fetch_add(1, SeqCst);
+                });
+                panic!("on purpose");
+            })
+        })
+        .collect();
+    wait_until(|| begun.load(SeqCst) == 10);
+    drop(runtime);
+    assert_eq!(waited.load(SeqCst), 10);
+    for handle in handles {
+        let outcome: std::thread::Result<()> = handle.join();
+        assert!(outcome.unwrap_err().is::<&str>(), "it panicked before the end came");
+    }
 }
 
 #[test]

@@ -81,8 +81,11 @@ fn one_without_a_name_is_told_by_its_number() {
         "one_without_a_name_is_told_by_its_number",
         |config| {
             config.build().run(|| {
-                let unnamed = thread::spawn(|| recurse(0));
-                io::Write::write_all(&mut io::stderr(), format!("{:?}", unnamed.thread().id()).as_bytes()).unwrap();
+                let unnamed = thread::spawn(|| {
+                    let id = format!("{:?}", thread::current().id());
+                    io::Write::write_all(&mut io::stderr(), id.as_bytes()).unwrap();
+                    recurse(0)
+                });
                 unnamed.join().unwrap();
             });
         },

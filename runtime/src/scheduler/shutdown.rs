@@ -29,7 +29,7 @@
 //!
 //! `tests/shutdown.rs`.
 
-use std::{ptr::NonNull, sync::Arc, thread::JoinHandle};
+use std::{ptr::NonNull, sync::Arc, thread::JoinHandle, time::Duration};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
@@ -37,12 +37,16 @@ use super::{DRAINING, EXITING, RUNNING, STOPPING, Shared, worker::Worker};
 use crate::{
     park::{Batch, Claimed},
     prim::atomic::{
-        AtomicU64,
+        AtomicU64, AtomicUsize,
         Ordering::{Relaxed, SeqCst},
         fence,
     },
     task::{Header, TaskRef, state::Claim},
 };
+
+/// How long a runtime that is ending may stand still before waits are cancelled of which it cannot be told whether their tasks are
+/// unwinding. If one is, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
+const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// What the ender and the workers meet at.
 #[derive(Debug, Default)]
@@ -50,15 +54,17 @@ pub(crate) struct World {
     pub(crate) gate: RwLock<Gate>,
     /// Tasks spawned from outside.
     pub(crate) spawns: AtomicU64,
-    /// How many workers have stopped; those that could not be started count from the outset.
+    /// How many workers have stopped.
     stopped: Mutex<usize>,
+    /// How many could not be started.
+    absent: AtomicUsize,
     changed: Condvar,
 }
 
 impl World {
     /// Some workers could not be started.
     pub(crate) fn abandon(&self, workers: usize) {
-        *self.stopped.lock() += workers;
+        self.absent.store(workers, Relaxed);
     }
 }
 
@@ -106,8 +112,11 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
             // Nothing can unwind: suspended stacks are leaked, and with them what their tasks refer to.
             std::mem::forget(Arc::clone(shared));
         } else {
-            cancel_all(shared);
-            drain(shared);
+            cancel_all(shared, false);
+            while !drain(shared) {
+                stop_world(shared);
+                cancel_all(shared, true);
+            }
         }
     }
     change_phase(shared, EXITING);
@@ -145,19 +154,21 @@ fn wake_all(shared: &Shared) {
 fn stop_world(shared: &Shared) {
     change_phase(shared, STOPPING);
     wake_all(shared);
+    let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
     let mut stopped = shared.world.stopped.lock();
-    while *stopped < shared.remotes.len() {
+    while *stopped < workers {
         shared.world.changed.wait(&mut stopped);
     }
+    *stopped = 0;
 }
 
-/// Cancels every wait that may be cancelled (X1).
-fn cancel_all(shared: &Shared) {
+/// Cancels every wait that may be cancelled (X1), and the doubtful ones too if `doubtful`.
+fn cancel_all(shared: &Shared, doubtful: bool) {
     let mut batch = Batch::new();
     shared.stacks.for_each_occupant(|occupant| {
         let task = NonNull::new(occupant.cast::<Header>()).expect("occupants are not null");
         // SAFETY: it has not ended (X1).
-        if unsafe { task.as_ref() }.state.claim_cancelled() == Claim::Parked {
+        if unsafe { task.as_ref() }.state.claim_cancelled(doubtful) == Claim::Parked {
             // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
             batch.push(Claimed::of_task(unsafe { TaskRef::from_raw(task) }));
         }
@@ -165,12 +176,18 @@ fn cancel_all(shared: &Shared) {
     batch.schedule();
 }
 
-/// Lets the workers go on until no task is left.
-fn drain(shared: &Shared) {
+/// Lets the workers go on until no task is left. `false`: what is left is stuck, with everybody asleep and no deadline ahead.
+fn drain(shared: &Shared) -> bool {
     change_phase(shared, DRAINING);
     wake_all(shared);
     let mut stopped = shared.world.stopped.lock();
     while shared.live() > 0 {
-        shared.world.changed.wait(&mut stopped);
+        let timed_out = shared.world.changed.wait_for(&mut stopped, STUCK_AFTER).timed_out();
+        let asleep = shared.idle.sleeping() == shared.remotes.len();
+        let deadlines = || shared.remotes.iter().any(|remote| remote.timers.next_deadline().is_some());
+        if timed_out && asleep && !deadlines() {
+            return shared.live() == 0;
+        }
     }
+    true
 }

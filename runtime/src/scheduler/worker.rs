@@ -37,7 +37,7 @@ use crate::{
     stack::StackCache,
     task::{
         Header, TaskRef,
-        header::{NO_HOME, Started},
+        header::{NO_HOME, Started, Unwinding},
         join::Finish,
         local::Locals,
     },
@@ -69,7 +69,7 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     budget: Cell<u32>,
     no_suspend: Cell<u32>,
-    /// How many tasks are suspended in the middle of their unwinding. They stay with this worker: the panic count is its OS thread's.
+    /// How many suspended tasks may be in the middle of their unwinding. They stay with this worker: the panic count is its OS thread's.
     unwinding: Cell<u32>,
     rng: Cell<u32>,
     ids: Cell<(u64, u64)>,
@@ -341,8 +341,7 @@ impl Worker {
                 Step::Suspended(park) => {
                     self.settle(task);
                     let parked = match park {
-                        Suspend::ParkForToken => task.state.park_for_token(true),
-                        Suspend::ParkForTokenShielded => task.state.park_for_token(false),
+                        Suspend::ParkForToken(shield) => task.state.park_for_token(shield),
                         _ => task.state.park(),
                     };
                     if parked {
@@ -377,11 +376,13 @@ impl Worker {
 
     #[cold]
     fn settle_unwinding(&self, task: &Header) {
-        if task.is_unwinding() {
+        if task.unwinding() == Unwinding::No {
+            if self.shared.roaming {
+                task.home.set(NO_HOME);
+            }
+        } else {
             task.started().counted.set(true);
             self.unwinding.set(self.unwinding.get() + 1);
-        } else if self.shared.roaming {
-            task.home.set(NO_HOME);
         }
     }
 
@@ -393,7 +394,7 @@ impl Worker {
         }
     }
 
-    /// Whether a task of this worker, other than the one that runs, is in the middle of its unwinding.
+    /// Whether a task of this worker, other than the one that runs, may be in the middle of its unwinding.
     pub(crate) fn has_unwinding_tasks(&self) -> bool {
         self.unwinding.get() > 0
     }

@@ -36,7 +36,11 @@ use std::{
     ptr::NonNull,
 };
 
-use super::{join::JoinWord, local::Locals, state::State};
+use super::{
+    join::JoinWord,
+    local::Locals,
+    state::{Shield, State},
+};
 use crate::{
     cancel::{self, Cancelled},
     fiber::{Fiber, Suspend},
@@ -47,7 +51,7 @@ use crate::{
         fence,
     },
     queue::inbox::Linked,
-    scheduler::{Shared, current},
+    scheduler::{Shared, current, worker::Worker},
 };
 
 /// No worker yet.
@@ -101,9 +105,9 @@ pub(crate) struct Started {
     pub(crate) locals: UnsafeCell<Locals>,
     /// While above zero, waits are not cancelled.
     pub(crate) shields: Cell<u32>,
-    /// Whether it is known to be unwinding; see [`Header::is_unwinding`].
+    /// Whether it is known to be unwinding; see [`Header::unwinding`].
     pub(crate) unwinding: Cell<bool>,
-    /// Whether its worker counts it among those that are suspended in the middle of their unwinding.
+    /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
     /// Debug builds: the stack pointer at the latest suspension, for the scan before a move.
     #[cfg(debug_assertions)]
@@ -133,6 +137,15 @@ enum Stage {
     Closure,
     Output,
     Empty,
+}
+
+/// Whether a task is unwinding.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwinding {
+    No,
+    Yes,
+    /// Another of its worker is, and this one may have begun to since it was last resumed.
+    Perhaps,
 }
 
 /// The functions that know the types behind the header.
@@ -363,35 +376,41 @@ impl Header {
         self.running().data()
     }
 
-    /// Whether the running task may be cancelled just now.
+    /// Whether a wait of the running task may be cancelled just now.
     #[inline]
-    pub(crate) fn is_cancellable(&self) -> bool {
-        self.started().shields.get() == 0 && !self.is_unwinding()
+    pub(crate) fn shield(&self) -> Shield {
+        if self.started().shields.get() > 0 {
+            return Shield::Shielded;
+        }
+        match self.unwinding() {
+            Unwinding::No => Shield::Open,
+            Unwinding::Yes => Shield::Shielded,
+            Unwinding::Perhaps => Shield::Doubtful,
+        }
     }
 
-    /// Whether the running task is unwinding.
-    ///
-    /// The panic count is the OS thread's, so it also counts tasks that are suspended in the middle of their unwinding. Where there is one on
-    /// this worker, a task that is not known to unwind is taken not to: else it could not be cancelled, and the one that unwinds might be
-    /// waiting for its end.
+    /// Whether the running task is unwinding. The panic count is the OS thread's, so it also counts tasks that are suspended in the
+    /// middle of their unwinding.
     #[inline]
-    pub(crate) fn is_unwinding(&self) -> bool {
-        std::thread::panicking() && self.is_unwinding_itself()
+    pub(crate) fn unwinding(&self) -> Unwinding {
+        if std::thread::panicking() { self.unwinding_itself() } else { Unwinding::No }
     }
 
     #[cold]
-    fn is_unwinding_itself(&self) -> bool {
-        let unwinding = &self.started().unwinding;
-        let itself = unwinding.get() || current::worker().is_some_and(|worker| !worker.has_unwinding_tasks());
-        unwinding.set(itself);
-        itself
+    fn unwinding_itself(&self) -> Unwinding {
+        let known = &self.started().unwinding;
+        if !known.get() && current::worker().is_some_and(Worker::has_unwinding_tasks) {
+            return Unwinding::Perhaps;
+        }
+        known.set(true);
+        Unwinding::Yes
     }
 
     /// Whether a wait of the running task that begins now is to be cancelled at once.
     #[inline]
     pub(crate) fn is_cancel_due(&self) -> bool {
         // SAFETY: the task runs, so its runtime is there (H2).
-        unsafe { &*self.shared }.is_draining() && self.is_cancellable()
+        unsafe { &*self.shared }.is_draining() && self.shield() == Shield::Open
     }
 
     /// What the task waits for, or waited for last.

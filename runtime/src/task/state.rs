@@ -38,7 +38,7 @@
 //! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit.
 //! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
 //! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
-//! - **S4** A wait begun as not cancellable is never claimed with [`Outcome::Cancelled`].
+//! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one only when asked for by name.
 //! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
 //!
 //! # Orderings
@@ -84,6 +84,8 @@ const OUTCOME: u64 = 0b11 << 2;
 
 /// The wait that is under way may not be cancelled.
 const SHIELDED: u64 = 1 << 4;
+/// It is shielded only because its task may be unwinding.
+const DOUBTFUL: u64 = 1 << 7;
 /// The wait that is under way is for the token.
 const FOR_TOKEN: u64 = 1 << 5;
 /// The token is there.
@@ -108,6 +110,27 @@ impl Outcome {
             Self::Woken => WOKEN,
             Self::TimedOut => TIMED_OUT,
             Self::Cancelled => CANCELLED,
+        }
+    }
+}
+
+/// Whether a wait may be cancelled.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shield {
+    /// It may.
+    Open,
+    /// It may not: the task is unwinding, or asked for it.
+    Shielded,
+    /// It may not: the task may be unwinding, which cannot be told. It is cancelled when a runtime cannot end otherwise.
+    Doubtful,
+}
+
+impl Shield {
+    const fn bits(self) -> u64 {
+        match self {
+            Self::Open => 0,
+            Self::Shielded => SHIELDED,
+            Self::Doubtful => SHIELDED | DOUBTFUL,
         }
     }
 }
@@ -154,9 +177,9 @@ impl State {
 
     /// Begins a wait and returns its epoch, which wakers must name. Owner only, while running.
     #[inline]
-    pub fn begin_wait(&self, cancellable: bool, for_token: bool) -> u32 {
+    pub fn begin_wait(&self, shield: Shield, for_token: bool) -> u32 {
         let word = self.0.load(Relaxed) & !TOKEN;
-        let next = Self::next_wait(word, cancellable, for_token);
+        let next = Self::next_wait(word, shield, for_token);
         // Others may only set the token bit meanwhile (S1), which an addition leaves as it is.
         self.0.fetch_add(next.wrapping_sub(word), Relaxed);
         Self::epoch(next)
@@ -164,13 +187,12 @@ impl State {
 
     /// The word of the wait after `word`'s, still active, without the token.
     #[inline]
-    fn next_wait(word: u64, cancellable: bool, for_token: bool) -> u64 {
+    fn next_wait(word: u64, shield: Shield, for_token: bool) -> u64 {
         debug_assert_eq!(word & PLACE, ACTIVE);
         debug_assert_ne!(word & OUTCOME, PENDING, "a wait inside a wait");
         let epoch = u64::from(Self::epoch(word).wrapping_add(1)) << EPOCH_SHIFT;
-        let shielded = if cancellable { 0 } else { SHIELDED };
         let for_token = if for_token { FOR_TOKEN } else { 0 };
-        epoch | shielded | for_token | PENDING | ACTIVE
+        epoch | shield.bits() | for_token | PENDING | ACTIVE
     }
 
     /// Parks the task, once its worker is off its stack. `false`: the wait is already won, resume it.
@@ -191,11 +213,11 @@ impl State {
     /// and is taken, resume it.
     #[inline]
     #[must_use]
-    pub fn park_for_token(&self, cancellable: bool) -> bool {
+    pub fn park_for_token(&self, shield: Shield) -> bool {
         let mut word = self.0.load(Relaxed);
         loop {
             let next = if word & TOKEN == 0 {
-                Self::next_wait(word, cancellable, true) | PARKED
+                Self::next_wait(word, shield, true) | PARKED
             } else {
                 word & !TOKEN
             };
@@ -211,10 +233,7 @@ impl State {
     pub fn claim(&self, epoch: u32, outcome: Outcome) -> Claim {
         let mut word = self.0.load(Relaxed);
         loop {
-            if Self::epoch(word) != epoch
-                || word & OUTCOME != PENDING
-                || (outcome == Outcome::Cancelled && word & SHIELDED != 0)
-            {
+            if Self::epoch(word) != epoch || word & OUTCOME != PENDING {
                 return Claim::Lost;
             }
             match self.end_wait(word, outcome) {
@@ -224,9 +243,19 @@ impl State {
         }
     }
 
-    /// Cancels whatever wait is under way. The caller keeps the task alive.
-    pub fn claim_cancelled(&self) -> Claim {
-        self.claim(Self::epoch(self.0.load(Relaxed)), Outcome::Cancelled)
+    /// Cancels whatever wait is under way, even a doubtful one if `doubtful`. The caller keeps the task alive.
+    pub fn claim_cancelled(&self, doubtful: bool) -> Claim {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let shielded = word & SHIELDED != 0 && !(doubtful && word & DOUBTFUL != 0);
+            if word & OUTCOME != PENDING || shielded {
+                return Claim::Lost;
+            }
+            match self.end_wait(word, Outcome::Cancelled) {
+                Ok(claim) => return claim,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Leaves the token, or ends the wait for it.

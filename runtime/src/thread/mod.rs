@@ -38,6 +38,7 @@ use crate::{
     fiber::Suspend,
     park::{self, Outcome, WaitReason, Waiter},
     scheduler::current,
+    task::header::Unwinding,
 };
 
 /// What [`JoinHandle::join`] returns: the value, or the payload of the panic. The same type as `std::thread::Result`.
@@ -202,8 +203,8 @@ fn sleep_to(deadline: Option<Instant>) {
 
 /// Whether the calling thread is unwinding because of a panic.
 ///
-/// Unlike `std::thread::panicking`, it does not count another green thread of the same worker that is suspended in the middle of its
-/// unwinding; while there is one, it may miss a panic of the calling green thread that began since it was last resumed.
+/// While another green thread of the same worker is suspended in the middle of its unwinding, this is `true` also for one that is
+/// not: the panic count is the OS thread's.
 ///
 /// # Examples
 ///
@@ -212,7 +213,7 @@ fn sleep_to(deadline: Option<Instant>) {
 /// ```
 #[must_use]
 pub fn panicking() -> bool {
-    current::task().map_or_else(std::thread::panicking, crate::task::Header::is_unwinding)
+    current::task().map_or_else(std::thread::panicking, |task| task.unwinding() != Unwinding::No)
 }
 
 /// How many threads can run in parallel here: what a runtime takes as its number of workers.
