@@ -1,0 +1,3 @@
+module sward/benches/peer
+
+go 1.22

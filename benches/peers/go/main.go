@@ -1,0 +1,351 @@
+// The Go peer of the benchmarks.
+//
+//	peer commands                    reads a command a line, answers each with a line of numbers
+//	peer serve ITERATIONS TASKS      a server: an echo if ITERATIONS is 0
+//
+// The harness decides how much work is done and how often; see src/subject/go.rs.
+package main
+
+import (
+	"bufio"
+	"crypto/sha256"
+	"fmt"
+	"net"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unsafe"
+)
+
+const messageLen = 64
+
+// How many times the work of a request one chunk of batch work is.
+const chunkRequests = 10
+
+func main() {
+	switch {
+	case len(os.Args) == 2 && os.Args[1] == "commands":
+		commands()
+	case len(os.Args) == 4 && os.Args[1] == "serve":
+		serve(number(os.Args[2]), number(os.Args[3]))
+	default:
+		fail("usage: peer commands | peer serve ITERATIONS TASKS")
+	}
+}
+
+func fail(message any) {
+	fmt.Fprintln(os.Stderr, message)
+	os.Exit(1)
+}
+
+func number(text string) int {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		fail(err)
+	}
+	return n
+}
+
+func commands() {
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		words := strings.Fields(lines.Text())
+		if len(words) == 0 {
+			fail("an empty command")
+		}
+		arguments := make([]int, len(words)-1)
+		for i, word := range words[1:] {
+			arguments[i] = number(word)
+		}
+		fmt.Println(command(words[0], arguments))
+	}
+}
+
+func command(name string, n []int) string {
+	start := time.Now()
+	switch name {
+	case "yields":
+		yields(n[0], n[1])
+	case "spawn_join":
+		spawnJoin(n[0])
+	case "spawn_batch":
+		spawnBatch(n[0])
+	case "pingpong":
+		pingpong(n[0])
+	case "skynet":
+		sum := skynet(n[0])
+		return fmt.Sprint(time.Since(start).Nanoseconds(), sum)
+	case "fib":
+		value := fib(n[0])
+		return fmt.Sprint(time.Since(start).Nanoseconds(), value)
+	case "idle":
+		return fmt.Sprint(idle(n[0]))
+	case "wakes":
+		return wakes(n[0])
+	case "peak":
+		return fmt.Sprint(status("VmHWM:") * 1024)
+	default:
+		fail("unknown command " + name)
+	}
+	return fmt.Sprint(time.Since(start).Nanoseconds())
+}
+
+func yields(goroutines, each int) {
+	var all sync.WaitGroup
+	all.Add(goroutines)
+	var missing atomic.Int64
+	missing.Store(int64(goroutines))
+	for range goroutines {
+		go func() {
+			missing.Add(-1)
+			for missing.Load() > 0 {
+				runtime.Gosched()
+			}
+			for range each {
+				runtime.Gosched()
+			}
+			all.Done()
+		}()
+	}
+	all.Wait()
+}
+
+func spawnJoin(count int) {
+	var one sync.WaitGroup
+	for range count {
+		one.Add(1)
+		go one.Done()
+		one.Wait()
+	}
+}
+
+func spawnBatch(count int) {
+	var all sync.WaitGroup
+	all.Add(count)
+	for range count {
+		go all.Done()
+	}
+	all.Wait()
+}
+
+func pingpong(rounds int) {
+	ping, pong := make(chan struct{}), make(chan struct{})
+	go func() {
+		for range rounds {
+			<-ping
+			pong <- struct{}{}
+		}
+	}()
+	for range rounds {
+		ping <- struct{}{}
+		<-pong
+	}
+}
+
+func skynet(depth int) uint64 {
+	leaves := uint64(1)
+	for range depth {
+		leaves *= 10
+	}
+	result := make(chan uint64, 1)
+	go skynetNode(result, 0, leaves)
+	return <-result
+}
+
+func skynetNode(result chan<- uint64, number, leaves uint64) {
+	if leaves == 1 {
+		result <- number
+		return
+	}
+	children := make(chan uint64, 10)
+	for at := range uint64(10) {
+		go skynetNode(children, number+at*(leaves/10), leaves/10)
+	}
+	sum := uint64(0)
+	for range 10 {
+		sum += <-children
+	}
+	result <- sum
+}
+
+func fib(n int) uint64 {
+	if n < 2 {
+		return uint64(n)
+	}
+	spawned := make(chan uint64, 1)
+	go func() { spawned <- fib(n - 1) }()
+	here := fib(n - 2)
+	return <-spawned + here
+}
+
+func idle(count int) uint64 {
+	var started atomic.Int64
+	gate := make(chan struct{})
+	before := resident()
+	for range count {
+		go func() {
+			started.Add(1)
+			<-gate
+		}()
+	}
+	for started.Load() < int64(count) {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(50 * time.Millisecond)
+	after := resident()
+	close(gate)
+	return after - before
+}
+
+func resident() uint64 {
+	statm, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		fail(err)
+	}
+	return uint64(number(strings.Fields(string(statm))[1])) * uint64(os.Getpagesize())
+}
+
+// A field of /proc/self/status.
+func status(field string) uint64 {
+	text, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		fail(err)
+	}
+	for _, line := range strings.Split(string(text), "\n") {
+		if rest, ok := strings.CutPrefix(line, field); ok {
+			return uint64(number(strings.Fields(rest)[0]))
+		}
+	}
+	fail("no " + field)
+	return 0
+}
+
+// The waker is a goroutine locked to its OS thread: as near to a plain thread as Go has.
+func wakes(samples int) string {
+	runtime.LockOSThread()
+	wake := make(chan time.Time, 1)
+	woken := make(chan time.Duration, 1)
+	go func() {
+		for sent := range wake {
+			woken <- time.Since(sent)
+		}
+	}()
+	latencies := make([]string, samples)
+	for i := range latencies {
+		sleepThread()
+		wake <- time.Now()
+		sleepThread()
+		latencies[i] = strconv.FormatInt((<-woken).Nanoseconds(), 10)
+	}
+	close(wake)
+	return strings.Join(latencies, " ")
+}
+
+// Sleeps in the kernel, as the wakers of the other subjects do, and not by a timer of the runtime.
+func sleepThread() {
+	duration := syscall.NsecToTimespec(int64(time.Millisecond))
+	// A sleep that is cut short by a signal is as good.
+	_ = syscall.Nanosleep(&duration, nil)
+}
+
+func serve(iterations, tasks int) {
+	var chunks, batchCPU atomic.Uint64
+	go giveReadings(&chunks, &batchCPU)
+	for range tasks {
+		go func() {
+			for {
+				thread, start := syscall.Gettid(), threadCPU()
+				chain([]byte("batch"), iterations*chunkRequests)
+				cpu := threadCPU() - start
+				done := chunks.Add(1)
+				if syscall.Gettid() != thread {
+					// Preempted, and resumed on another thread: this one took as long as the others did.
+					cpu = batchCPU.Load() / done
+				}
+				batchCPU.Add(cpu)
+				runtime.Gosched()
+			}
+		}()
+	}
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		fail(err)
+	}
+	fmt.Printf("{\"address\": %q}\n", listener.Addr().String())
+	for {
+		// TCP_NODELAY is on by default.
+		connection, err := listener.Accept()
+		if err != nil {
+			fail(err)
+		}
+		go handle(connection, iterations)
+	}
+}
+
+// A reading for each line on the standard input; the server ends when that does.
+func giveReadings(chunks, batchCPU *atomic.Uint64) {
+	start := time.Now()
+	lines := bufio.NewScanner(os.Stdin)
+	for lines.Scan() {
+		at := time.Since(start).Nanoseconds()
+		var usage syscall.Rusage
+		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
+			fail(err)
+		}
+		cpu := usage.Utime.Nano() + usage.Stime.Nano()
+		const form = `{"at_ns": %d, "cpu_ns": %d, "chunks": %d, "batch_cpu_ns": %d}`
+		fmt.Printf(form+"\n", at, cpu, chunks.Load(), batchCPU.Load())
+	}
+	os.Exit(0)
+}
+
+// The CPU time of the calling thread, in nanoseconds.
+func threadCPU() uint64 {
+	const threadClock = 3
+	var now syscall.Timespec
+	place := uintptr(unsafe.Pointer(&now))
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, threadClock, place, 0); errno != 0 {
+		fail(errno)
+	}
+	return uint64(now.Nano())
+}
+
+func handle(connection net.Conn, iterations int) {
+	defer connection.Close()
+	var buffer [1024]byte
+	filled := 0
+	for {
+		count, err := connection.Read(buffer[filled:])
+		if err != nil {
+			return
+		}
+		filled += count
+		if filled < messageLen {
+			continue
+		}
+		answer := buffer[:messageLen]
+		if iterations > 0 {
+			digest := chain(answer, iterations)
+			copy(answer, digest[:])
+			copy(answer[32:], digest[:])
+		}
+		if _, err := connection.Write(answer); err != nil {
+			return
+		}
+		copy(buffer[:], buffer[messageLen:filled])
+		filled -= messageLen
+	}
+}
+
+func chain(seed []byte, iterations int) [32]byte {
+	digest := sha256.Sum256(seed)
+	for i := 1; i < iterations; i++ {
+		digest = sha256.Sum256(digest[:])
+	}
+	return digest
+}

@@ -1,0 +1,162 @@
+//! The table of all benchmarks.
+//!
+//! To add one: write a function from [`Context`] to [`Figures`] in [`crate::micro`] or [`crate::server`], on top of
+//! the methods of [`crate::subject::Subject`], and give it a line in [`ALL`].
+
+use crate::error::{Error, Result};
+use crate::metric::Metric;
+use crate::subject::Kind;
+use crate::{micro, server};
+
+/// The benchmark that runs when none is named.
+pub(crate) const MAIN: &str = "server";
+
+/// Whom a child process measures, and how.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Context {
+    pub(crate) kind: Kind,
+    pub(crate) workers: usize,
+    /// Iterations of SHA-256 in a request, the same for every subject.
+    pub(crate) iterations: u32,
+}
+
+/// What a child process reports, the most telling figure first.
+pub(crate) type Figures = Vec<(&'static Metric, f64)>;
+
+/// One benchmark.
+#[derive(Debug)]
+pub(crate) struct Bench {
+    pub(crate) name: &'static str,
+    /// What `time` is the time of, and what else to know when reading the table.
+    pub(crate) about: &'static str,
+    /// Says what a subject does otherwise than the others, if it does: less of the same, most often, and then the
+    /// figures for one item are comparable.
+    pub(crate) differs: fn(Kind) -> Option<String>,
+    pub(crate) can_run: fn(Kind) -> bool,
+    pub(crate) measure: fn(&Context) -> Result<Figures>,
+}
+
+impl PartialEq for Bench {
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Bench {
+    const fn new(
+        name: &'static str,
+        about: &'static str,
+        measure: fn(&Context) -> Result<Figures>,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            differs: |_| None,
+            can_run: |_| true,
+            measure,
+        }
+    }
+
+    const fn differs(mut self, differs: fn(Kind) -> Option<String>) -> Self {
+        self.differs = differs;
+        self
+    }
+
+    const fn can_run(mut self, can_run: fn(Kind) -> bool) -> Self {
+        self.can_run = can_run;
+        self
+    }
+}
+
+/// Every benchmark, in the order in which they are listed.
+pub(crate) static ALL: [Bench; 13] = [
+    Bench::new(
+        "server",
+        "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
+        server::measure_requests,
+    )
+    .differs(|kind| (kind == Kind::May).then(|| "batch work on OS threads instead of coroutines, see README.md".into())),
+    Bench::new("yield_2", "2 green threads yield; per yield", |context| micro::yields(context, 2)),
+    Bench::new("yield_1000", "1000 green threads yield; per yield", |context| micro::yields(context, 1000)),
+    Bench::new("spawn_join", "spawn an empty green thread and join it, one at a time", micro::spawn_join),
+    Bench::new("spawn_batch", "spawn 100 000 empty green threads, then join them; each", micro::spawn_batch)
+        .differs(|kind| reduction(kind.sizes().batch, 100_000, "green threads")),
+    Bench::new("pingpong", "two green threads hand a turn to each other; per round trip", micro::pingpong),
+    Bench::new("skynet", "tree of green threads, 10 children each, 10^6 leaves; per green thread", micro::skynet)
+        .differs(|kind| reduction(10usize.pow(kind.sizes().skynet_depth), 1_000_000, "leaves")),
+    Bench::new("fib", "fib(27), one of the two calls spawned each time; per spawn", micro::fib)
+        .differs(|kind| (kind.sizes().fib != 27).then(|| format!("fib({}) instead of fib(27)", kind.sizes().fib))),
+    Bench::new("idle_memory_100k", "100 000 green threads that wait; bytes each", |context| {
+        micro::idle_memory(context, context.kind.sizes().idle_100k)
+    })
+    .differs(|kind| reduction(kind.sizes().idle_100k, 100_000, "green threads")),
+    Bench::new("idle_memory_1m", "1 000 000 green threads that wait; bytes each", |context| {
+        let count = context.kind.sizes().idle_1m;
+        micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?)
+    })
+    .can_run(|kind| kind.sizes().idle_1m.is_some()),
+    Bench::new("tcp_echo_64", "64 connections, one message of 64 bytes in flight on each", |context| {
+        server::measure_echo(context, 64)
+    }),
+    Bench::new("tcp_echo_1000", "1000 connections, one message of 64 bytes in flight on each", |context| {
+        server::measure_echo(context, 1000)
+    }),
+    Bench::new("wake_latency", "an OS thread wakes a green thread while nothing else runs", micro::wake_latency),
+];
+
+fn reduction(does: usize, full: usize, what: &str) -> Option<String> {
+    (does != full).then(|| format!("{does} {what} instead of {full}"))
+}
+
+/// Finds benchmarks by name; the name of a family, such as `tcp_echo`, finds all its members.
+pub(crate) fn find(name: &str) -> Vec<&'static Bench> {
+    if let Some(bench) = ALL.iter().find(|bench| bench.name == name) {
+        return vec![bench];
+    }
+    let is_member = |bench: &&Bench| {
+        bench
+            .name
+            .strip_prefix(name)
+            .is_some_and(|rest| rest.starts_with('_'))
+    };
+    ALL.iter().filter(is_member).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(name: &str) -> Vec<&'static str> {
+        find(name).into_iter().map(|bench| bench.name).collect()
+    }
+
+    #[test]
+    fn a_benchmark_is_found_by_its_name() {
+        for bench in &ALL {
+            assert_eq!(names(bench.name), [bench.name]);
+        }
+        assert_eq!(names(MAIN), ["server"]);
+    }
+
+    #[test]
+    fn a_family_finds_its_members() {
+        assert_eq!(names("tcp_echo"), ["tcp_echo_64", "tcp_echo_1000"]);
+        assert_eq!(names("yield"), ["yield_2", "yield_1000"]);
+        assert_eq!(names("idle_memory"), ["idle_memory_100k", "idle_memory_1m"]);
+        assert_eq!(names("tcp"), ["tcp_echo_64", "tcp_echo_1000"]);
+        assert!(names("nothing").is_empty());
+        assert!(names("").is_empty());
+    }
+
+    #[test]
+    fn smaller_amounts_are_said() {
+        let [batch] = find("spawn_batch")[..] else {
+            panic!("there is one")
+        };
+        assert_eq!((batch.differs)(Kind::Tokio), None);
+        assert_eq!(
+            (batch.differs)(Kind::May).as_deref(),
+            Some("20000 green threads instead of 100000")
+        );
+    }
+}

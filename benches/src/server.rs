@@ -1,0 +1,295 @@
+//! The server benchmarks: a server in one process, the load generator in another.
+//!
+//! [`measure_requests`] and [`measure_echo`] run in the process of the load generator, which starts the server and
+//! asks it for a [`Reading`] by a line on its standard input. A reading carries its own time, so it does not matter
+//! how long a busy server takes to give it. The server ends when its standard input does.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+
+use crate::bench::{Context, Figures};
+use crate::error::{Error, Result};
+use crate::load::{self, Load, Plan};
+use crate::metric::{
+    CHUNKS, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS,
+};
+use crate::subject::{self, Demand, Kind, Service};
+use crate::sys;
+use crate::work::{Batch, CHUNK_REQUESTS, REQUEST_COST};
+
+/// The connections of the request benchmark.
+pub(crate) const CONNECTIONS: usize = 256;
+/// The tasks that do batch work, for each worker.
+const BATCH_TASKS: usize = 2;
+/// The workers that one thread of the load generator keeps busy with requests.
+const WORKERS_PER_LOAD_THREAD: usize = 4;
+
+/// What the server process runs: see [`serve`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    Echo,
+    Requests,
+}
+
+impl Role {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Echo => "echo",
+            Self::Requests => "requests",
+        }
+    }
+
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        [Self::Echo, Self::Requests]
+            .into_iter()
+            .find(|role| role.name() == name)
+    }
+}
+
+/// What a server has used and done since it started.
+#[derive(Clone, Copy, Debug)]
+struct Reading {
+    at: Duration,
+    cpu: Duration,
+    chunks: u64,
+    batch_cpu: Duration,
+}
+
+impl Reading {
+    fn parse(line: &str) -> Result<Self> {
+        let value: Value = serde_json::from_str(line)?;
+        let field = |name: &str| {
+            value[name]
+                .as_u64()
+                .ok_or_else(|| Error::new(format!("the server's reading {line:?} has no {name}")))
+        };
+        Ok(Self {
+            at: Duration::from_nanos(field("at_ns")?),
+            cpu: Duration::from_nanos(field("cpu_ns")?),
+            chunks: field("chunks")?,
+            batch_cpu: Duration::from_nanos(field("batch_cpu_ns")?),
+        })
+    }
+}
+
+/// The server process: serves until its standard input ends.
+pub(crate) fn serve(role: Role, kind: Kind, context: &Context) -> Result<()> {
+    let workers = context.workers;
+    let cpus = sys::allowed_cpus();
+    if workers < cpus.len() {
+        sys::confine(&cpus[..workers])?;
+    }
+    let batch: &'static Batch = Box::leak(Box::new(Batch::new(context.iterations)));
+    let service = match role {
+        Role::Echo => Service::Echo,
+        Role::Requests => Service::Requests {
+            iterations: context.iterations,
+            batch,
+            batch_tasks: BATCH_TASKS * workers,
+        },
+    };
+    // Go gives its own readings: it takes the place of this process.
+    if kind != Kind::Go {
+        std::thread::spawn(|| give_readings(batch));
+    }
+    subject::start(kind, workers, Demand::Usual)?.serve(service, &|address| {
+        println!("{}", json!({ "address": address.to_string() }))
+    })
+}
+
+fn give_readings(batch: &Batch) {
+    let start = Instant::now();
+    for line in std::io::stdin().lines() {
+        if line.is_err() {
+            break;
+        }
+        let (at, cpu) = (
+            start.elapsed().as_nanos() as u64,
+            sys::cpu_time().as_nanos() as u64,
+        );
+        let (chunks, batch_cpu) = (batch.chunks(), batch.cpu_ns());
+        println!(
+            "{}",
+            json!({ "at_ns": at, "cpu_ns": cpu, "chunks": chunks, "batch_cpu_ns": batch_cpu })
+        );
+    }
+    std::process::exit(0);
+}
+
+/// A server process, as its parent sees it.
+#[derive(Debug)]
+struct Server {
+    child: Child,
+    requests: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Server {
+    fn start(role: Role, context: &Context) -> Result<(Self, SocketAddr)> {
+        let mut command = Command::new(std::env::current_exe()?);
+        command.args(["__serve", role.name(), context.kind.name()]);
+        command.args([context.workers.to_string(), context.iterations.to_string()]);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::new("the server has no pipes"));
+        };
+        let mut server = Self {
+            child,
+            requests,
+            answers: BufReader::new(answers),
+        };
+        let line = server.line()?;
+        let value: Value = serde_json::from_str(&line)?;
+        let address = value["address"]
+            .as_str()
+            .and_then(|address| address.parse().ok());
+        let address = address
+            .ok_or_else(|| Error::new(format!("the server announced itself by {line:?}")))?;
+        Ok((server, address))
+    }
+
+    fn line(&mut self) -> Result<String> {
+        let mut line = String::new();
+        if self.answers.read_line(&mut line)? == 0 {
+            return Err(Error::new("the server ended early"));
+        }
+        Ok(line)
+    }
+
+    fn reading(&mut self) -> Result<Reading> {
+        self.requests.write_all(b"\n")?;
+        Reading::parse(&self.line()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It may have ended already; nothing depends on its status.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// A measured load, with what it cost the server.
+#[derive(Debug)]
+struct Run {
+    load: Load,
+    /// How many CPUs the server and the load generator kept busy.
+    server_cpus: f64,
+    load_cpus: f64,
+    chunks_per_s: f64,
+    /// CPUs that the batch work of the server kept busy.
+    batch_cpus: f64,
+}
+
+impl Run {
+    fn measure(role: Role, context: &Context, connections: usize, threads: usize) -> Result<Self> {
+        let (mut server, address) = Server::start(role, context)?;
+        // The server has confined itself to the first CPUs, if it has fewer workers than there are CPUs.
+        let cpus = sys::allowed_cpus();
+        if context.workers < cpus.len() {
+            sys::confine(&cpus[context.workers..])?;
+        }
+        let plan = Plan {
+            address,
+            connections,
+            threads,
+            iterations: (role == Role::Requests).then_some(context.iterations),
+            warm_up: Duration::from_millis(300),
+            duration: Duration::from_millis(1200),
+        };
+        let mut readings = Vec::new();
+        let mut own_cpu = Vec::new();
+        let load = load::generate(&plan, || {
+            own_cpu.push(sys::cpu_time());
+            readings.push(server.reading()?);
+            Ok(())
+        })?;
+        let ([first, last], [own_first, own_last]) = (&readings[..], &own_cpu[..]) else {
+            return Err(Error::new("the server was not read twice"));
+        };
+        let seconds = (last.at - first.at).as_secs_f64();
+        Ok(Self {
+            server_cpus: (last.cpu - first.cpu).as_secs_f64() / seconds,
+            load_cpus: (*own_last - *own_first).as_secs_f64() / load.elapsed.as_secs_f64(),
+            chunks_per_s: (last.chunks - first.chunks) as f64 / seconds,
+            batch_cpus: (last.batch_cpu - first.batch_cpu).as_secs_f64() / seconds,
+            load,
+        })
+    }
+
+    /// What one request's hashing cost, to judge by the batch work at the same time: a CPU may be slower than it was
+    /// at calibration.
+    fn hashing_s(&self) -> f64 {
+        if self.chunks_per_s == 0.0 {
+            return REQUEST_COST.as_secs_f64();
+        }
+        self.batch_cpus / self.chunks_per_s / f64::from(CHUNK_REQUESTS)
+    }
+
+    fn per_second(&self) -> f64 {
+        self.load.latencies.len() as f64 / self.load.elapsed.as_secs_f64()
+    }
+
+    fn quantile_us(&self, quantile: f64) -> f64 {
+        self.load.latencies.value_at_quantile(quantile) as f64 / 1e3
+    }
+
+    fn figures(&self, rate: &'static Metric, cpu: &'static Metric) -> Figures {
+        vec![
+            (rate, self.per_second()),
+            (&P50, self.quantile_us(0.5)),
+            (&P99, self.quantile_us(0.99)),
+            (&P999, self.quantile_us(0.999)),
+            (cpu, self.server_cpus * 1e6 / self.per_second()),
+            (&LOAD, self.load_cpus),
+        ]
+    }
+}
+
+/// Requests that cost CPU time, with batch work beside them.
+pub(crate) fn measure_requests(context: &Context) -> Result<Figures> {
+    let threads = context.workers.div_ceil(WORKERS_PER_LOAD_THREAD);
+    let run = Run::measure(Role::Requests, context, CONNECTIONS, threads)?;
+    let mut figures = run.figures(&REQUESTS, &CPU_REQUEST);
+    let overhead = (run.server_cpus - run.batch_cpus) / run.per_second() - run.hashing_s();
+    figures.insert(5, (&OVERHEAD, overhead * 1e6));
+    figures.insert(6, (&CHUNKS, run.chunks_per_s));
+    Ok(figures)
+}
+
+/// Messages sent back as they are.
+pub(crate) fn measure_echo(context: &Context, connections: usize) -> Result<Figures> {
+    Ok(Run::measure(Role::Echo, context, connections, 1)?.figures(&MESSAGES, &CPU_MESSAGE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reading_is_parsed_and_a_broken_one_says_what_is_missing() {
+        let reading =
+            Reading::parse(r#"{"at_ns": 5, "cpu_ns": 7, "chunks": 9, "batch_cpu_ns": 3}"#);
+        assert!(
+            reading
+                .is_ok_and(|reading| reading.chunks == 9 && reading.cpu == Duration::from_nanos(7))
+        );
+        let broken = Reading::parse(r#"{"at_ns": 5, "chunks": 9}"#);
+        assert!(broken.is_err_and(|error| error.to_string().contains("cpu_ns")));
+    }
+
+    #[test]
+    fn roles_are_found_by_their_names() {
+        assert_eq!(Role::find("echo"), Some(Role::Echo));
+        assert_eq!(Role::find("requests"), Some(Role::Requests));
+        assert_eq!(Role::find("nothing"), None);
+    }
+}

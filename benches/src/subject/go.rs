@@ -1,0 +1,185 @@
+//! Go: the runtime that sward takes its model from, as a peer in a process of its own.
+//!
+//! The program in `peers/go` is built once into a temporary directory. It reads one command a line and answers with
+//! one line, so the amounts of work are decided here as for every other subject. Serving is different: this process
+//! becomes the Go program, and keeps its id, its CPUs and its pipes.
+
+use std::cell::RefCell;
+use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::{Service, Subject};
+use crate::error::{Error, Result};
+
+/// The environment variable that tells child processes where the built program is.
+pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
+const SOURCE: &str = include_str!("../../peers/go/main.go");
+const MODULE: &str = include_str!("../../peers/go/go.mod");
+const INSTALL: &str =
+    "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
+
+/// Builds the program with a Go toolchain; the error says how to get one.
+pub(crate) fn build(tool: Option<&Path>, into: &Path) -> Result<PathBuf> {
+    std::fs::create_dir_all(into)?;
+    std::fs::write(into.join("main.go"), SOURCE)?;
+    std::fs::write(into.join("go.mod"), MODULE)?;
+    let tool = tool.unwrap_or(Path::new("go"));
+    let built = Command::new(tool)
+        .args(["build", "-o", "peer", "."])
+        .current_dir(into)
+        .output();
+    let output =
+        built.map_err(|error| Error::new(format!("{}: {error}; {INSTALL}", tool.display())))?;
+    if !output.status.success() {
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        return Err(Error::new(format!("go build failed: {}", stderr.trim())));
+    }
+    Ok(into.join("peer"))
+}
+
+fn program(workers: usize) -> Result<Command> {
+    let path = std::env::var_os(PATH_VARIABLE).ok_or_else(|| Error::new("no Go peer was built"))?;
+    let mut command = Command::new(path);
+    command.env("GOMAXPROCS", workers.to_string());
+    Ok(command)
+}
+
+#[derive(Debug)]
+pub(crate) struct Go {
+    workers: usize,
+    /// Started by the first command.
+    process: RefCell<Option<Process>>,
+}
+
+#[derive(Debug)]
+struct Process {
+    child: Child,
+    commands: ChildStdin,
+    answers: BufReader<ChildStdout>,
+}
+
+impl Go {
+    pub(crate) fn new(workers: usize) -> Result<Self> {
+        program(workers)?;
+        Ok(Self {
+            workers,
+            process: RefCell::new(None),
+        })
+    }
+
+    /// Sends a command; returns the whole numbers in the answer.
+    fn ask(&self, command: &str) -> Result<Vec<u64>> {
+        let mut process = self.process.borrow_mut();
+        let process = match &mut *process {
+            Some(process) => process,
+            none => none.insert(Process::start(self.workers)?),
+        };
+        writeln!(process.commands, "{command}")?;
+        let mut line = String::new();
+        process.answers.read_line(&mut line)?;
+        let numbers = line
+            .split_whitespace()
+            .map(str::parse)
+            .collect::<std::result::Result<Vec<u64>, _>>();
+        match numbers {
+            Ok(numbers) if !numbers.is_empty() => Ok(numbers),
+            _ => Err(Error::new(format!(
+                "the Go peer answered {command:?} by {line:?}"
+            ))),
+        }
+    }
+
+    fn time(&self, command: &str) -> Result<Duration> {
+        Ok(Duration::from_nanos(self.ask(command)?[0]))
+    }
+
+    fn time_and_value(&self, command: &str) -> Result<(Duration, u64)> {
+        match self.ask(command)?[..] {
+            [time, value] => Ok((Duration::from_nanos(time), value)),
+            _ => Err(Error::new(format!(
+                "the Go peer did not give two numbers for {command:?}"
+            ))),
+        }
+    }
+}
+
+impl Process {
+    fn start(workers: usize) -> Result<Self> {
+        let mut child = program(workers)?
+            .arg("commands")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(Error::new("the Go peer has no pipes"));
+        };
+        Ok(Self {
+            child,
+            commands,
+            answers: BufReader::new(answers),
+        })
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // It may have ended already; nothing depends on its status.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+impl Subject for Go {
+    fn yields(&self, threads: usize, each: u64) -> Result<Duration> {
+        self.time(&format!("yields {threads} {each}"))
+    }
+
+    fn spawn_join(&self, count: u64) -> Result<Duration> {
+        self.time(&format!("spawn_join {count}"))
+    }
+
+    fn spawn_batch(&self, count: usize) -> Result<Duration> {
+        self.time(&format!("spawn_batch {count}"))
+    }
+
+    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+        self.time(&format!("pingpong {rounds}"))
+    }
+
+    fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
+        self.time_and_value(&format!("skynet {depth}"))
+    }
+
+    fn fib(&self, n: u32) -> Result<(Duration, u64)> {
+        self.time_and_value(&format!("fib {n}"))
+    }
+
+    fn idle(&self, count: usize) -> Result<u64> {
+        Ok(self.ask(&format!("idle {count}"))?[0])
+    }
+
+    fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
+        self.ask(&format!("wakes {samples}"))
+    }
+
+    fn peak_bytes(&self) -> Result<u64> {
+        Ok(self.ask("peak")?[0])
+    }
+
+    fn serve(&self, service: Service, _announce: &dyn Fn(SocketAddr)) -> Result<()> {
+        let mut command = program(self.workers)?;
+        match service {
+            Service::Echo => command.args(["serve", "0", "0"]),
+            Service::Requests {
+                iterations,
+                batch_tasks,
+                ..
+            } => command.args(["serve", &iterations.to_string(), &batch_tasks.to_string()]),
+        };
+        Err(command.exec().into())
+    }
+}

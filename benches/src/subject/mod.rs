@@ -1,0 +1,240 @@
+//! The subjects: sward and its peers behind one trait.
+//!
+//! To add a peer: write `subject/<name>.rs` with an implementation of [`Subject`], then add it to [`Kind`] and to
+//! [`start`]. The methods do a given amount of work and say how long it took; how much work, how often and
+//! what is reported is decided in one place for all subjects, in [`crate::micro`] and [`crate::server`].
+//!
+//! Every method times itself on a green thread of the subject, so entering the runtime is not measured.
+
+mod go;
+mod may;
+mod smol;
+mod sward;
+mod threads;
+mod tokio;
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+use crate::sys;
+use crate::work::{Batch, Message, answer};
+
+pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
+
+/// Who is measured.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Kind {
+    /// `sward` as it is by default: a started green thread stays on its worker.
+    Sward,
+    /// `sward` with every green thread free to move.
+    SwardRoaming,
+    /// One OS thread each.
+    Threads,
+    Tokio,
+    Smol,
+    May,
+    Go,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Sward,
+        Self::SwardRoaming,
+        Self::Threads,
+        Self::Tokio,
+        Self::Smol,
+        Self::May,
+        Self::Go,
+    ];
+
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Sward => "sward",
+            Self::SwardRoaming => "sward-roaming",
+            Self::Threads => "threads",
+            Self::Tokio => "tokio",
+            Self::Smol => "smol",
+            Self::May => "may",
+            Self::Go => "go",
+        }
+    }
+
+    pub(crate) fn find(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// Whether it is somebody else's.
+    pub(crate) fn is_peer(self) -> bool {
+        !matches!(self, Self::Sward | Self::SwardRoaming)
+    }
+
+    /// How much of each fixed-size benchmark this subject can do.
+    pub(crate) fn sizes(self) -> Sizes {
+        let full = Sizes {
+            batch: 100_000,
+            skynet_depth: 6,
+            fib: 27,
+            idle_100k: 100_000,
+            idle_1m: Some(1_000_000),
+        };
+        match self {
+            // Its stacks are two mappings each and vm.max_map_count is 65 530 by default: beyond some 32 000 it panics.
+            Self::May => Sizes {
+                batch: 20_000,
+                skynet_depth: 4,
+                fib: 21,
+                idle_100k: 20_000,
+                idle_1m: None,
+            },
+            // The kernel limits the threads of a user; and tens of thousands of them take seconds.
+            Self::Threads => Sizes {
+                batch: 10_000,
+                skynet_depth: 3,
+                fib: 16,
+                idle_100k: 10_000,
+                idle_1m: None,
+            },
+            _ => full,
+        }
+    }
+}
+
+/// How much of each fixed-size benchmark a subject does.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Sizes {
+    pub(crate) batch: usize,
+    pub(crate) skynet_depth: u32,
+    pub(crate) fib: u32,
+    pub(crate) idle_100k: usize,
+    pub(crate) idle_1m: Option<usize>,
+}
+
+/// What a subject is about to do, for those that must be configured before they start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Nothing out of the ordinary.
+    Usual,
+    /// Tens of thousands of green threads that come and go.
+    ManySpawns,
+}
+
+/// What a server does with what it receives.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Service {
+    /// Sends it back.
+    Echo,
+    /// Answers each request with `iterations` of SHA-256, and does batch work meanwhile.
+    Requests {
+        iterations: u32,
+        batch: &'static Batch,
+        batch_tasks: usize,
+    },
+}
+
+impl Service {
+    /// The answer to a request.
+    pub(crate) fn respond(self, request: &Message) -> Message {
+        match self {
+            Self::Echo => *request,
+            Self::Requests { iterations, .. } => answer(request, iterations),
+        }
+    }
+}
+
+/// A runtime with a number of workers; the work it is asked for is the same for all.
+pub(crate) trait Subject {
+    /// `threads` green threads yield `each` times.
+    fn yields(&self, threads: usize, each: u64) -> Result<Duration>;
+
+    /// Spawns an empty green thread and joins it, `count` times, one after the other.
+    fn spawn_join(&self, count: u64) -> Result<Duration>;
+
+    /// Spawns `count` empty green threads, then joins them all.
+    fn spawn_batch(&self, count: usize) -> Result<Duration>;
+
+    /// Two green threads hand a turn to each other; `rounds` round trips.
+    fn pingpong(&self, rounds: u64) -> Result<Duration>;
+
+    /// A tree of green threads, ten children each, `depth` levels deep; returns the sum over the leaves' numbers too.
+    fn skynet(&self, depth: u32) -> Result<(Duration, u64)>;
+
+    /// Fibonacci's number by naive recursion: each call spawns one of its two calls; returns the number too.
+    fn fib(&self, n: u32) -> Result<(Duration, u64)>;
+
+    /// Starts `count` green threads that wait for something; returns by how many bytes the resident memory grew.
+    fn idle(&self, count: usize) -> Result<u64>;
+
+    /// An OS thread wakes a waiting green thread while nothing else runs; returns nanoseconds from the wake until it ran.
+    fn wakes(&self, samples: usize) -> Result<Vec<u64>>;
+
+    /// The most memory that was ever resident, in bytes.
+    fn peak_bytes(&self) -> Result<u64> {
+        sys::peak_resident_bytes()
+    }
+
+    /// Serves connections on a loopback port, which is announced, for ever.
+    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()>;
+}
+
+/// Starts a subject in this process; there is one at most in a process.
+pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dyn Subject>> {
+    Ok(match kind {
+        Kind::Sward => Box::new(sward::Sward::anchored(workers)?),
+        Kind::SwardRoaming => Box::new(sward::Sward::roaming(workers)?),
+        Kind::Threads => Box::new(threads::Threads::new(workers)?),
+        Kind::Tokio => Box::new(tokio::Tokio::new(workers)?),
+        Kind::Smol => Box::new(smol::Smol::new(workers)),
+        Kind::May => Box::new(may::May::new(workers, demand)),
+        Kind::Go => Box::new(go::Go::new(workers)?),
+    })
+}
+
+/// Where the green threads of [`Subject::yields`] wait for each other, yielding, so that all of them are yielding
+/// while any is measured; otherwise a runtime could run one to its end before it starts the next.
+#[derive(Clone, Debug)]
+struct StartLine {
+    missing: Arc<AtomicUsize>,
+}
+
+impl StartLine {
+    fn new(threads: usize) -> Self {
+        Self {
+            missing: Arc::new(AtomicUsize::new(threads)),
+        }
+    }
+
+    fn arrive(&self) {
+        self.missing.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn is_open(&self) -> bool {
+        self.missing.load(Ordering::Acquire) == 0
+    }
+}
+
+/// Counts the idle green threads that have started and are about to wait.
+static STARTED: AtomicUsize = AtomicUsize::new(0);
+
+/// For the implementations of [`Subject::idle`]: runs `spawn_all`, waits for `count` green threads to start, and
+/// returns the growth in resident memory.
+fn resident_growth(count: usize, spawn_all: impl FnOnce() -> Result<()>) -> Result<u64> {
+    let before = sys::resident_bytes()?;
+    spawn_all()?;
+    while STARTED.load(Ordering::Acquire) < count {
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    // The last of them have counted themselves but may not wait yet.
+    std::thread::sleep(Duration::from_millis(50));
+    let after = sys::resident_bytes()?;
+    after
+        .checked_sub(before)
+        .ok_or_else(|| Error::new("resident memory shrank"))
+}
+
+/// The number of leaves below a node of skynet, `depth` levels above them.
+fn leaves(depth: u32) -> u64 {
+    10u64.pow(depth)
+}

@@ -1,0 +1,254 @@
+//! smol: an executor of its own, as its documentation advises, run by a number of threads that also drive the reactor.
+//!
+//! This is what `smol::spawn` with `SMOL_THREADS` does, less a check whether the global executor exists. The main
+//! thread only waits and takes no part in the reactor.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use smol::channel::bounded;
+use smol::future::{block_on, yield_now};
+use smol::io::{AsyncReadExt, AsyncWriteExt};
+use smol::net::{TcpListener, TcpStream};
+use smol::{Executor, Task};
+
+use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use crate::error::{Error, Result};
+use crate::relay::Relay;
+use crate::work::Inbound;
+
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Smol {
+    executor: &'static Executor<'static>,
+}
+
+impl Smol {
+    pub(crate) fn new(workers: usize) -> Self {
+        let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+        for _ in 0..workers {
+            std::thread::spawn(|| smol::block_on(executor.run(std::future::pending::<()>())));
+        }
+        Self { executor }
+    }
+
+    /// Runs `root` as a task.
+    fn run<T: Send + 'static>(self, root: impl Future<Output = T> + Send + 'static) -> T {
+        block_on(self.executor.spawn(root))
+    }
+
+    /// Spawns a node of skynet. No box is needed for the recursion: the task is one.
+    fn skynet(self, number: u64, depth: u32) -> Task<u64> {
+        self.executor.spawn(async move {
+            if depth == 0 {
+                return number;
+            }
+            let below = leaves(depth - 1);
+            let children: [_; 10] =
+                std::array::from_fn(|at| self.skynet(number + at as u64 * below, depth - 1));
+            let mut sum = 0;
+            for child in children {
+                sum += child.await;
+            }
+            sum
+        })
+    }
+
+    fn fib(self, n: u32) -> Task<u64> {
+        self.executor.spawn(async move {
+            if n < 2 {
+                u64::from(n)
+            } else {
+                self.fib_of_two(n).await
+            }
+        })
+    }
+
+    fn fib_of_two(self, n: u32) -> impl Future<Output = u64> + Send {
+        let spawned = self.fib(n - 1);
+        async move {
+            let here = if n < 4 {
+                u64::from(n - 2)
+            } else {
+                self.fib_in_place(n - 2).await
+            };
+            spawned.await + here
+        }
+    }
+
+    /// The call that is not spawned; the recursion needs the box.
+    fn fib_in_place(self, n: u32) -> Pin<Box<dyn Future<Output = u64> + Send>> {
+        Box::pin(self.fib_of_two(n))
+    }
+}
+
+impl Subject for Smol {
+    fn yields(&self, threads: usize, each: u64) -> Result<Duration> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            let line = StartLine::new(threads);
+            let yield_all = |line: StartLine| async move {
+                line.arrive();
+                while !line.is_open() {
+                    yield_now().await;
+                }
+                for _ in 0..each {
+                    yield_now().await;
+                }
+            };
+            let tasks: Vec<_> = (0..threads)
+                .map(|_| this.executor.spawn(yield_all(line.clone())))
+                .collect();
+            for task in tasks {
+                task.await;
+            }
+            start.elapsed()
+        }))
+    }
+
+    fn spawn_join(&self, count: u64) -> Result<Duration> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            for _ in 0..count {
+                this.executor.spawn(async {}).await;
+            }
+            start.elapsed()
+        }))
+    }
+
+    fn spawn_batch(&self, count: usize) -> Result<Duration> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            let tasks: Vec<_> = (0..count).map(|_| this.executor.spawn(async {})).collect();
+            for task in tasks {
+                task.await;
+            }
+            start.elapsed()
+        }))
+    }
+
+    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+        let this = *self;
+        let elapsed = self.run(async move {
+            let (ping, pinged) = bounded(1);
+            let (pong, ponged) = bounded(1);
+            let echo = this.executor.spawn(async move {
+                for _ in 0..rounds {
+                    pinged.recv().await?;
+                    if pong.send(()).await.is_err() {
+                        break;
+                    }
+                }
+                Ok::<(), smol::channel::RecvError>(())
+            });
+            let start = Instant::now();
+            for _ in 0..rounds {
+                if ping.send(()).await.is_err() {
+                    break;
+                }
+                ponged.recv().await?;
+            }
+            let elapsed = start.elapsed();
+            echo.await?;
+            Ok::<Duration, smol::channel::RecvError>(elapsed)
+        });
+        elapsed.map_err(|error| Error::new(error.to_string()))
+    }
+
+    fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            let sum = this.skynet(0, depth).await;
+            (start.elapsed(), sum)
+        }))
+    }
+
+    fn fib(&self, n: u32) -> Result<(Duration, u64)> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            let number = this.fib_in_place(n).await;
+            (start.elapsed(), number)
+        }))
+    }
+
+    fn idle(&self, count: usize) -> Result<u64> {
+        let this = *self;
+        let (gate, closed) = bounded::<()>(1);
+        let growth = resident_growth(count, || {
+            for _ in 0..count {
+                let closed = closed.clone();
+                let wait = async move {
+                    STARTED.fetch_add(1, Ordering::Release);
+                    // An error says that the gate was dropped, which is as good a reason to go on.
+                    let _ = closed.recv().await;
+                };
+                this.executor.spawn(wait).detach();
+            }
+            Ok(())
+        });
+        drop(gate);
+        growth
+    }
+
+    fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
+        let relay = Relay::leaked();
+        let (wake, woken) = bounded(1);
+        let wait = async move {
+            while woken.recv().await.is_ok() {
+                relay.record();
+            }
+        };
+        self.executor.spawn(wait).detach();
+        relay.drive(samples, || {
+            wake.try_send(())
+                .map_err(|error| Error::new(error.to_string()))
+        })
+    }
+
+    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
+        let this = *self;
+        if let Service::Requests {
+            batch, batch_tasks, ..
+        } = service
+        {
+            for _ in 0..batch_tasks {
+                let work = async move {
+                    loop {
+                        batch.chunk();
+                        yield_now().await;
+                    }
+                };
+                self.executor.spawn::<()>(work).detach();
+            }
+        }
+        let listener = self.run(TcpListener::bind("127.0.0.1:0"))?;
+        announce(listener.local_addr()?);
+        self.run(async move {
+            loop {
+                let (stream, _) = listener.accept().await?;
+                stream.set_nodelay(true)?;
+                this.executor.spawn(connection(stream, service)).detach();
+            }
+        })
+    }
+}
+
+async fn connection(mut stream: TcpStream, service: Service) {
+    let mut inbound = Inbound::new();
+    // A connection ends when its client goes away, however it goes.
+    while let Ok(count @ 1..) = stream.read(inbound.space()).await {
+        let Some(request) = inbound.received(count) else {
+            continue;
+        };
+        if stream.write_all(&service.respond(&request)).await.is_err() {
+            return;
+        }
+    }
+}

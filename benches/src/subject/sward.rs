@@ -1,0 +1,241 @@
+//! sward, anchored as it is by default, and roaming.
+//!
+//! This is `threads.rs` with its imports changed, which is what sward promises, and a runtime around it.
+
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use sward::net::{TcpListener, TcpStream};
+use sward::runtime::{Builder, Runtime};
+use sward::thread::{self, JoinHandle, Thread, spawn};
+
+use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use crate::error::{Error, Result};
+use crate::relay::Relay;
+use crate::work::Inbound;
+
+#[derive(Debug)]
+pub(crate) struct Sward {
+    runtime: Runtime,
+}
+
+impl Sward {
+    /// A started green thread stays on its worker.
+    pub(crate) fn anchored(workers: usize) -> Result<Self> {
+        Self::start(Builder::new().workers(workers))
+    }
+
+    fn start(builder: Builder) -> Result<Self> {
+        let runtime = builder
+            .build()
+            .map_err(|error| Error::new(error.to_string()))?;
+        Ok(Self { runtime })
+    }
+
+    /// Every green thread may move whenever it is suspended.
+    pub(crate) fn roaming(workers: usize) -> Result<Self> {
+        // SAFETY: no green thread of the benchmarks keeps a reference into a thread-local, a value tied to an OS
+        // thread or a guard of one across a suspension: they use atomics, `Arc`, sockets and plain numbers.
+        Self::start(unsafe { Builder::new().workers(workers).roaming() })
+    }
+}
+
+fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+    handle
+        .join()
+        .map_err(|_| Error::new("a green thread panicked"))
+}
+
+impl Subject for Sward {
+    fn yields(&self, threads: usize, each: u64) -> Result<Duration> {
+        self.runtime.run(move || {
+            let start = Instant::now();
+            let line = StartLine::new(threads);
+            let yield_all = move |line: StartLine| {
+                line.arrive();
+                while !line.is_open() {
+                    thread::yield_now();
+                }
+                (0..each).for_each(|_| thread::yield_now());
+            };
+            let spawn_one = |line: StartLine| spawn(move || yield_all(line));
+            let handles: Vec<_> = (0..threads).map(|_| spawn_one(line.clone())).collect();
+            handles.into_iter().try_for_each(join)?;
+            Ok(start.elapsed())
+        })
+    }
+
+    fn spawn_join(&self, count: u64) -> Result<Duration> {
+        self.runtime.run(move || {
+            let start = Instant::now();
+            for _ in 0..count {
+                join(spawn(|| ()))?;
+            }
+            Ok(start.elapsed())
+        })
+    }
+
+    fn spawn_batch(&self, count: usize) -> Result<Duration> {
+        self.runtime.run(move || {
+            let start = Instant::now();
+            let handles: Vec<_> = (0..count).map(|_| spawn(|| ())).collect();
+            handles.into_iter().try_for_each(join)?;
+            Ok(start.elapsed())
+        })
+    }
+
+    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+        self.runtime.run(move || {
+            let turns = Arc::new(Turns::default());
+            let main = thread::current();
+            let echo = {
+                let turns = Arc::clone(&turns);
+                spawn(move || (0..rounds).for_each(|_| turns.pong(&main)))
+            };
+            let other = echo.thread();
+            let start = Instant::now();
+            (0..rounds).for_each(|_| turns.ping(&other));
+            let elapsed = start.elapsed();
+            join(echo)?;
+            Ok(elapsed)
+        })
+    }
+
+    fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
+        self.runtime.run(move || {
+            let start = Instant::now();
+            let sum = join(spawn(move || skynet(0, depth)))??;
+            Ok((start.elapsed(), sum))
+        })
+    }
+
+    fn fib(&self, n: u32) -> Result<(Duration, u64)> {
+        self.runtime.run(move || {
+            let start = Instant::now();
+            let number = fib(n)?;
+            Ok((start.elapsed(), number))
+        })
+    }
+
+    fn idle(&self, count: usize) -> Result<u64> {
+        resident_growth(count, || {
+            self.runtime.run(move || {
+                for _ in 0..count {
+                    spawn(|| -> () {
+                        STARTED.fetch_add(1, Ordering::Release);
+                        loop {
+                            thread::park();
+                        }
+                    });
+                }
+            });
+            Ok(())
+        })
+    }
+
+    fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
+        let relay = Relay::leaked();
+        let waiter = self.runtime.run(move || {
+            spawn(move || -> () {
+                loop {
+                    while !relay.is_due() {
+                        thread::park();
+                    }
+                    relay.record();
+                }
+            })
+        });
+        let waiter = waiter.thread();
+        relay.drive(samples, || {
+            waiter.unpark();
+            Ok(())
+        })
+    }
+
+    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
+        let listener = self.runtime.run(|| TcpListener::bind("127.0.0.1:0"))?;
+        announce(listener.local_addr()?);
+        self.runtime.run(move || {
+            if let Service::Requests {
+                batch, batch_tasks, ..
+            } = service
+            {
+                for _ in 0..batch_tasks {
+                    spawn(move || -> () {
+                        loop {
+                            batch.chunk();
+                            thread::yield_now();
+                        }
+                    });
+                }
+            }
+            loop {
+                let (stream, _) = listener.accept()?;
+                stream.set_nodelay(true)?;
+                // A connection ends when its client goes away, however it goes.
+                spawn(move || drop(connection(stream, service)));
+            }
+        })
+    }
+}
+
+/// Whose turn it is in ping-pong.
+#[derive(Debug, Default)]
+struct Turns {
+    is_pong: AtomicBool,
+}
+
+impl Turns {
+    fn ping(&self, other: &Thread) {
+        self.is_pong.store(true, Ordering::Release);
+        other.unpark();
+        while self.is_pong.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+
+    fn pong(&self, other: &Thread) {
+        while !self.is_pong.load(Ordering::Acquire) {
+            thread::park();
+        }
+        self.is_pong.store(false, Ordering::Release);
+        other.unpark();
+    }
+}
+
+fn skynet(number: u64, depth: u32) -> Result<u64> {
+    if depth == 0 {
+        return Ok(number);
+    }
+    let below = leaves(depth - 1);
+    let children: [_; 10] = std::array::from_fn(|at| {
+        let number = number + at as u64 * below;
+        spawn(move || skynet(number, depth - 1))
+    });
+    children.into_iter().map(|child| join(child)?).sum()
+}
+
+fn fib(n: u32) -> Result<u64> {
+    if n < 2 {
+        return Ok(u64::from(n));
+    }
+    let spawned = spawn(move || fib(n - 1));
+    let here = fib(n - 2)?;
+    Ok(join(spawned)?? + here)
+}
+
+fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
+    let mut inbound = Inbound::new();
+    loop {
+        let count = stream.read(inbound.space())?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(request) = inbound.received(count) {
+            stream.write_all(&service.respond(&request))?;
+        }
+    }
+}

@@ -1,0 +1,213 @@
+//! OS threads: what the kernel offers, for scale.
+//!
+//! Fewer workers than CPUs means that the process is confined to as many CPUs. Batch work does not yield: the kernel
+//! preempts it.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::{self, JoinHandle, Thread};
+use std::time::{Duration, Instant};
+
+use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use crate::error::{Error, Result};
+use crate::relay::Relay;
+use crate::sys;
+use crate::work::Inbound;
+
+/// As small as the stacks of the green threads that have stacks.
+const STACK_BYTES: usize = 64 * 1024;
+
+#[derive(Debug)]
+pub(crate) struct Threads;
+
+impl Threads {
+    pub(crate) fn new(workers: usize) -> Result<Self> {
+        let cpus = sys::allowed_cpus();
+        if workers < cpus.len() {
+            sys::confine(&cpus[..workers])?;
+        }
+        Ok(Self)
+    }
+}
+
+fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+    Ok(thread::Builder::new().stack_size(STACK_BYTES).spawn(f)?)
+}
+
+fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+    handle.join().map_err(|_| Error::new("a thread panicked"))
+}
+
+impl Subject for Threads {
+    fn yields(&self, threads: usize, each: u64) -> Result<Duration> {
+        let start = Instant::now();
+        let line = StartLine::new(threads);
+        let yield_all = move |line: StartLine| {
+            line.arrive();
+            while !line.is_open() {
+                thread::yield_now();
+            }
+            (0..each).for_each(|_| thread::yield_now());
+        };
+        let spawn_one = |line: StartLine| spawn(move || yield_all(line));
+        let handles = (0..threads)
+            .map(|_| spawn_one(line.clone()))
+            .collect::<Result<Vec<_>>>()?;
+        handles.into_iter().try_for_each(join)?;
+        Ok(start.elapsed())
+    }
+
+    fn spawn_join(&self, count: u64) -> Result<Duration> {
+        let start = Instant::now();
+        for _ in 0..count {
+            join(spawn(|| ())?)?;
+        }
+        Ok(start.elapsed())
+    }
+
+    fn spawn_batch(&self, count: usize) -> Result<Duration> {
+        let start = Instant::now();
+        let handles = (0..count)
+            .map(|_| spawn(|| ()))
+            .collect::<Result<Vec<_>>>()?;
+        handles.into_iter().try_for_each(join)?;
+        Ok(start.elapsed())
+    }
+
+    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+        let turns = Arc::new(Turns::default());
+        let main = thread::current();
+        let echo = {
+            let turns = Arc::clone(&turns);
+            spawn(move || (0..rounds).for_each(|_| turns.pong(&main)))?
+        };
+        let start = Instant::now();
+        (0..rounds).for_each(|_| turns.ping(echo.thread()));
+        let elapsed = start.elapsed();
+        join(echo)?;
+        Ok(elapsed)
+    }
+
+    fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
+        let start = Instant::now();
+        let sum = join(spawn(move || skynet(0, depth))?)??;
+        Ok((start.elapsed(), sum))
+    }
+
+    fn fib(&self, n: u32) -> Result<(Duration, u64)> {
+        let start = Instant::now();
+        let number = join(spawn(move || fib(n))?)??;
+        Ok((start.elapsed(), number))
+    }
+
+    fn idle(&self, count: usize) -> Result<u64> {
+        resident_growth(count, || {
+            (0..count).try_for_each(|_| {
+                spawn(|| {
+                    STARTED.fetch_add(1, Ordering::Release);
+                    loop {
+                        thread::park();
+                    }
+                })
+                .map(drop)
+            })
+        })
+    }
+
+    fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
+        let relay = Relay::leaked();
+        let waiter = spawn(move || {
+            loop {
+                while !relay.is_due() {
+                    thread::park();
+                }
+                relay.record();
+            }
+        })?;
+        relay.drive(samples, || {
+            waiter.thread().unpark();
+            Ok(())
+        })
+    }
+
+    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
+        if let Service::Requests {
+            batch, batch_tasks, ..
+        } = service
+        {
+            for _ in 0..batch_tasks {
+                spawn(move || -> () {
+                    loop {
+                        batch.chunk();
+                    }
+                })?;
+            }
+        }
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        announce(listener.local_addr()?);
+        loop {
+            let (stream, _) = listener.accept()?;
+            stream.set_nodelay(true)?;
+            // A connection ends when its client goes away, however it goes.
+            spawn(move || drop(connection(stream, service)))?;
+        }
+    }
+}
+
+/// Whose turn it is in ping-pong.
+#[derive(Debug, Default)]
+struct Turns {
+    is_pong: AtomicBool,
+}
+
+impl Turns {
+    fn ping(&self, other: &Thread) {
+        self.is_pong.store(true, Ordering::Release);
+        other.unpark();
+        while self.is_pong.load(Ordering::Acquire) {
+            thread::park();
+        }
+    }
+
+    fn pong(&self, other: &Thread) {
+        while !self.is_pong.load(Ordering::Acquire) {
+            thread::park();
+        }
+        self.is_pong.store(false, Ordering::Release);
+        other.unpark();
+    }
+}
+
+fn skynet(number: u64, depth: u32) -> Result<u64> {
+    if depth == 0 {
+        return Ok(number);
+    }
+    let below = leaves(depth - 1);
+    let child = |at| spawn(move || skynet(number + at * below, depth - 1));
+    let children = (0..10).map(child).collect::<Result<Vec<_>>>()?;
+    children.into_iter().map(|child| join(child)?).sum()
+}
+
+fn fib(n: u32) -> Result<u64> {
+    if n < 2 {
+        return Ok(u64::from(n));
+    }
+    let spawned = spawn(move || fib(n - 1))?;
+    let here = fib(n - 2)?;
+    Ok(join(spawned)?? + here)
+}
+
+fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
+    let mut inbound = Inbound::new();
+    loop {
+        let count = stream.read(inbound.space())?;
+        if count == 0 {
+            return Ok(());
+        }
+        if let Some(request) = inbound.received(count) {
+            stream.write_all(&service.respond(&request))?;
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! What the operating system knows: CPU time, resident memory, and which CPUs a process may use.
+//!
+//! All `unsafe` of the harness is here.
+
+use std::mem::MaybeUninit;
+use std::time::Duration;
+
+use crate::error::{Error, Result};
+
+/// The CPU time, user and system, that this process with all its threads has used.
+pub(crate) fn cpu_time() -> Duration {
+    usage(libc::RUSAGE_SELF)
+}
+
+/// The CPU time of those children, and their children, that have ended and were waited for.
+pub(crate) fn children_cpu_time() -> Duration {
+    usage(libc::RUSAGE_CHILDREN)
+}
+
+fn usage(of: libc::c_int) -> Duration {
+    let mut usage = MaybeUninit::<libc::rusage>::zeroed();
+    // SAFETY: `usage` is a valid place for one `rusage`.
+    let failed = unsafe { libc::getrusage(of, usage.as_mut_ptr()) } != 0;
+    assert!(
+        !failed,
+        "getrusage with a valid first argument does not fail"
+    );
+    // SAFETY: `rusage` is made of integers, for which the zeroes written above are valid in any case.
+    let usage = unsafe { usage.assume_init() };
+    duration(usage.ru_utime) + duration(usage.ru_stime)
+}
+
+/// The time that a number of the kernel's clock ticks stand for.
+pub(crate) fn ticks(count: u64) -> Duration {
+    // SAFETY: `sysconf` has no preconditions.
+    let per_second = unsafe { libc::sysconf(libc::_SC_CLK_TCK) };
+    Duration::from_secs_f64(count as f64 / per_second as f64)
+}
+
+fn duration(time: libc::timeval) -> Duration {
+    // CPU time is never negative, and the microseconds are below a million.
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_usec.unsigned_abs() as u32 * 1_000,
+    )
+}
+
+/// The CPU time that the calling OS thread has used.
+pub(crate) fn thread_cpu_time() -> Duration {
+    let mut time = libc::timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    // SAFETY: `time` is a valid place for one `timespec`.
+    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0;
+    assert!(!failed, "the clock of the own thread can be read");
+    // CPU time is never negative, and the nanoseconds are below a billion.
+    Duration::new(
+        time.tv_sec.unsigned_abs(),
+        time.tv_nsec.unsigned_abs() as u32,
+    )
+}
+
+/// The memory of this process that is resident now, in bytes.
+pub(crate) fn resident_bytes() -> Result<u64> {
+    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    let pages = statm
+        .split_whitespace()
+        .nth(1)
+        .and_then(|pages| pages.parse::<u64>().ok());
+    let pages = pages.ok_or_else(|| Error::new("/proc/self/statm has no resident pages"))?;
+    // SAFETY: `sysconf` has no preconditions.
+    let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
+    Ok(pages * page_size.unsigned_abs())
+}
+
+/// The most memory that was ever resident in this process, in bytes.
+pub(crate) fn peak_resident_bytes() -> Result<u64> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kib = peak.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
+    Ok(kib.ok_or_else(|| Error::new("/proc/self/status has no VmHWM"))? * 1024)
+}
+
+/// The numbers of the CPUs that this process may use.
+#[cfg(target_os = "linux")]
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: `set` is a valid place for a CPU set of the size given.
+    let failed =
+        unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) } != 0;
+    if failed {
+        return (0..available()).collect();
+    }
+    // SAFETY: the call above filled the set.
+    let set = unsafe { set.assume_init() };
+    let possible = usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
+    // SAFETY: every index is below CPU_SETSIZE.
+    (0..possible)
+        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
+        .collect()
+}
+
+/// Confines the calling thread, and the threads and processes that it starts from now on, to some CPUs.
+#[cfg(target_os = "linux")]
+pub(crate) fn confine(cpus: &[usize]) -> Result<()> {
+    let set = MaybeUninit::<libc::cpu_set_t>::zeroed();
+    // SAFETY: a CPU set is a bit mask, for which zeroes are valid: the empty set.
+    let mut set = unsafe { set.assume_init() };
+    for &cpu in cpus {
+        // SAFETY: the number came from `allowed_cpus`, so it is below CPU_SETSIZE.
+        unsafe { libc::CPU_SET(cpu, &mut set) };
+    }
+    // SAFETY: `set` is a valid CPU set of the size given.
+    let failed =
+        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } != 0;
+    if failed {
+        return Err(std::io::Error::last_os_error().into());
+    }
+    Ok(())
+}
+
+/// The numbers of the CPUs that this process may use.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn allowed_cpus() -> Vec<usize> {
+    (0..available()).collect()
+}
+
+/// Confining is not possible here; the figures then include migrations between CPUs.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn confine(_cpus: &[usize]) -> Result<()> {
+    Ok(())
+}
+
+/// How many workers "all" means: the CPUs this process may use, less what a cgroup quota withholds.
+pub(crate) fn available() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}

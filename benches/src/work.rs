@@ -1,0 +1,152 @@
+//! The CPU work of the server benchmark: chains of SHA-256.
+//!
+//! Every subject does the same number of iterations, found once by the parent process.
+
+use std::hint::black_box;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use crate::sys;
+
+/// What one request is meant to cost.
+pub(crate) const REQUEST_COST: Duration = Duration::from_micros(20);
+/// How many times the work of a request one chunk of batch work is.
+pub(crate) const CHUNK_REQUESTS: u32 = 10;
+/// The length of every request and of every response.
+pub(crate) const MESSAGE_LEN: usize = 64;
+
+pub(crate) type Message = [u8; MESSAGE_LEN];
+
+/// Hashes the hash of the hash …, `iterations` times.
+pub(crate) fn chain(seed: &[u8], iterations: u32) -> [u8; 32] {
+    let mut digest: [u8; 32] = Sha256::digest(seed).into();
+    for _ in 1..iterations {
+        digest = Sha256::digest(digest).into();
+    }
+    digest
+}
+
+/// The answer to a request: its digest, twice, so that it is as long as the request.
+pub(crate) fn answer(request: &Message, iterations: u32) -> Message {
+    let digest = chain(request, iterations);
+    let mut message = [0; MESSAGE_LEN];
+    message[..32].copy_from_slice(&digest);
+    message[32..].copy_from_slice(&digest);
+    message
+}
+
+/// The number of iterations that cost about [`REQUEST_COST`] on this machine, alone on a CPU.
+pub(crate) fn calibrate() -> u32 {
+    const TRIAL: u32 = 20_000;
+    let trial = || {
+        let start = Instant::now();
+        black_box(chain(black_box(b"calibrate"), TRIAL));
+        start.elapsed()
+    };
+    let best = (0..15).map(|_| trial()).min().unwrap_or(REQUEST_COST);
+    let iterations = REQUEST_COST.as_secs_f64() / best.as_secs_f64() * f64::from(TRIAL);
+    (iterations.round() as u32).max(1)
+}
+
+/// The background work of the server: counts the chunks done by all its tasks, and the CPU time that they took.
+#[derive(Debug)]
+pub(crate) struct Batch {
+    iterations: u32,
+    chunks: AtomicU64,
+    cpu_ns: AtomicU64,
+}
+
+impl Batch {
+    pub(crate) fn new(request_iterations: u32) -> Self {
+        Self {
+            iterations: request_iterations * CHUNK_REQUESTS,
+            chunks: AtomicU64::new(0),
+            cpu_ns: AtomicU64::new(0),
+        }
+    }
+
+    /// Does one chunk of about 200 µs; it is not suspended meanwhile.
+    pub(crate) fn chunk(&self) {
+        let start = sys::thread_cpu_time();
+        black_box(chain(black_box(b"batch"), self.iterations));
+        let cpu = sys::thread_cpu_time() - start;
+        self.cpu_ns
+            .fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
+        self.chunks.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(crate) fn chunks(&self) -> u64 {
+        self.chunks.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cpu_ns(&self) -> u64 {
+        self.cpu_ns.load(Ordering::Relaxed)
+    }
+}
+
+/// Collects what was read from a connection until a whole request is there.
+///
+/// The buffer is much longer than a request: a read that fills only part of it tells a runtime that the socket
+/// is drained, which saves some of them a system call.
+#[derive(Debug)]
+pub(crate) struct Inbound {
+    buffer: Box<[u8; 1024]>,
+    filled: usize,
+}
+
+impl Inbound {
+    pub(crate) fn new() -> Self {
+        Self {
+            buffer: Box::new([0; 1024]),
+            filled: 0,
+        }
+    }
+
+    /// Where the next read goes.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        &mut self.buffer[self.filled..]
+    }
+
+    /// Notes that `count` bytes were read; returns the request that they complete.
+    pub(crate) fn received(&mut self, count: usize) -> Option<Message> {
+        self.filled += count;
+        let message = *self.buffer[..self.filled].first_chunk::<MESSAGE_LEN>()?;
+        self.buffer.copy_within(MESSAGE_LEN..self.filled, 0);
+        self.filled -= MESSAGE_LEN;
+        Some(message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chain_of_one_is_plain_sha256() {
+        let expected: [u8; 32] = Sha256::digest(b"abc").into();
+        assert_eq!(chain(b"abc", 1), expected);
+        assert_eq!(chain(b"abc", 2), <[u8; 32]>::from(Sha256::digest(expected)));
+    }
+
+    #[test]
+    fn a_request_in_pieces_is_put_together() {
+        let request: Message = std::array::from_fn(|at| at as u8);
+        let mut inbound = Inbound::new();
+        inbound.space()[..40].copy_from_slice(&request[..40]);
+        assert_eq!(inbound.received(40), None);
+        inbound.space()[..24].copy_from_slice(&request[40..]);
+        assert_eq!(inbound.received(24), Some(request));
+        assert_eq!(inbound.received(0), None);
+    }
+
+    #[test]
+    fn batch_counts_its_chunks() {
+        let batch = Batch::new(1);
+        batch.chunk();
+        batch.chunk();
+        assert_eq!(batch.chunks(), 2);
+        assert!(batch.cpu_ns() > 0);
+    }
+}
