@@ -24,6 +24,9 @@
 //! to steal. From outside it goes to the injector. A woken task that has a home (anchored mode, or pinned) goes there; one
 //! that has none (roaming mode) goes to the waker's worker.
 //!
+//! In anchored mode a task's first run decides where it lives. A worker that is home to many more than another ([`CROWDED`]) sends those
+//! that it would start there, so that a thousand connections accepted by one green thread do not all live with it.
+//!
 //! # Invariants
 //!
 //! - **G1** A task that has started and has a home runs only there. In anchored mode every started task has one.
@@ -83,6 +86,9 @@ const STREAK: u32 = 16;
 /// beat with a program's own rhythm.
 const MAINTENANCE: u32 = 61;
 
+/// From so many started tasks on a worker compares itself with the others before it starts more. Fork and join stays far below.
+const CROWDED: u32 = 64;
+
 /// `Shared::phase`: green threads run.
 pub(crate) const RUNNING: u8 = 0;
 /// Workers are to stop at the next suspension.
@@ -102,6 +108,8 @@ pub(crate) struct Shared {
     pub(crate) remotes: Box<[CachePadded<Remote>]>,
     pub(crate) idle: Idle,
     pub(crate) injector: Injector<TaskRef>,
+    /// How often something came there while all were busy.
+    injected: AtomicU32,
     pub(crate) stacks: StackPool,
     pub(crate) driver: OnceLock<Arc<dyn Driver>>,
     /// Starting the driver is for one at a time.
@@ -133,6 +141,8 @@ pub(crate) struct Remote {
     /// Tasks spawned here, and finished here. Written by the worker alone.
     pub(crate) spawns: AtomicU64,
     pub(crate) ends: AtomicU64,
+    /// Tasks that have started here and not ended. In anchored mode they cannot go elsewhere.
+    pub(crate) homed: AtomicU32,
     /// Debug builds: where the thread-locals of its OS thread lie.
     #[cfg(debug_assertions)]
     pub(crate) tls: OnceLock<std::ops::Range<usize>>,
@@ -185,6 +195,7 @@ impl Shared {
                 sleeper: Sleeper::default(),
                 spawns: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
+                homed: AtomicU32::new(0),
                 #[cfg(debug_assertions)]
                 tls: OnceLock::new(),
             })
@@ -197,6 +208,7 @@ impl Shared {
             remotes: deques.iter().map(remote).collect(),
             idle: Idle::new(config.workers, config.searchers),
             injector: Injector::new(),
+            injected: AtomicU32::new(0),
             stacks: StackPool::new(config.stack_size, config.guards),
             driver: OnceLock::new(),
             driver_start: Mutex::new(()),
@@ -247,6 +259,15 @@ impl Shared {
         }
     }
 
+    /// Work is in the injector. If all workers are busy, one of them, in turn, is asked to look there at its next tick.
+    fn notify_of_injected(&self) {
+        self.notify();
+        if self.idle.sleeping() == 0 {
+            let turn = self.injected.fetch_add(1, Relaxed) as usize;
+            self.remotes[turn % self.remotes.len()].poke.store(true, Relaxed);
+        }
+    }
+
     /// Sends a task to its home (G1, G3).
     pub(crate) fn send_home(&self, task: TaskRef) {
         let home = task.home.get() as usize;
@@ -267,7 +288,7 @@ impl Shared {
         let shared = unsafe { Arc::from_raw(task.shared) };
         if task.home.get() == NO_HOME {
             shared.injector.push(task);
-            shared.notify();
+            shared.notify_of_injected();
         } else {
             shared.send_home(task);
         }
@@ -283,7 +304,7 @@ impl Shared {
             self.world.spawns.fetch_add(1, Relaxed);
             self.injector.push(task);
         }
-        self.notify();
+        self.notify_of_injected();
         Ok(())
     }
 

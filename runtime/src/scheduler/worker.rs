@@ -27,7 +27,7 @@ use std::{
 
 use crossbeam_deque::Worker as Deque;
 
-use super::{DRAINING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use super::{CROWDED, DRAINING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
@@ -309,8 +309,8 @@ impl Worker {
     fn resume(&self, task: TaskRef) {
         // SAFETY: the task is ours (S1), so is its fiber.
         if unsafe { &*task.fiber.get() }.is_none() {
-            if let Err(task) = self.start(task) {
-                return self.starve(task);
+            if !self.start(task) {
+                return;
             }
         } else {
             task.home.set(self.index as u32);
@@ -405,14 +405,26 @@ impl Worker {
         self.shared.phase.load(Relaxed) != RUNNING && self.no_suspend.get() == 0
     }
 
-    /// Gives a task its stack and puts it in `current` with its reference. Hands it back if no stack can be had.
+    /// Gives a task its stack and puts it in `current` with its reference. `false`: it went elsewhere.
     #[inline(never)]
-    fn start(&self, task: TaskRef) -> Result<(), TaskRef> {
+    fn start(&self, task: TaskRef) -> bool {
+        let homed = self.remote().homed.load(Relaxed);
+        if homed >= CROWDED
+            && let Some(worker) = self.emptier_worker(homed)
+        {
+            task.home.set(worker);
+            self.shared.send_home(task);
+            return false;
+        }
         let size = task.meta.options.as_ref().and_then(|options| options.stack_size);
         let size = size.unwrap_or_else(|| self.shared.stacks.default_size());
         // SAFETY: on the worker's own stack (R3).
         let cache = unsafe { &mut *self.stacks.get() };
-        let Ok(stack) = self.shared.stacks.acquire(cache, size) else { return Err(task) };
+        let Ok(stack) = self.shared.stacks.acquire(cache, size) else {
+            self.starve(task);
+            return false;
+        };
+        self.remote().homed.store(homed + 1, Relaxed);
         let header = task.into_raw();
         stack.set_occupant(header.as_ptr().cast());
         // SAFETY: the reference that `into_raw` gave up is now `current`'s.
@@ -423,7 +435,18 @@ impl Worker {
         // SAFETY: the task is ours.
         unsafe { *task.fiber.get() = Some(fiber) };
         self.current.set(header.as_ptr());
-        Ok(())
+        true
+    }
+
+    /// In anchored mode, a worker that is home to less than half as many tasks as this one, which is to `homed`.
+    #[cold]
+    fn emptier_worker(&self, homed: u32) -> Option<u32> {
+        if self.shared.roaming || self.shared.phase.load(Relaxed) != RUNNING {
+            return None;
+        }
+        let others = self.shared.remotes.iter().zip(0..);
+        let (least, worker) = others.map(|(remote, i)| (remote.homed.load(Relaxed), i)).min()?;
+        (least < homed / 2).then_some(worker)
     }
 
     /// Takes back what an ended task held.
@@ -438,6 +461,9 @@ impl Worker {
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
         let ends = &self.remote().ends;
         ends.store(ends.load(Relaxed) + 1, Release);
+        // In roaming mode tasks end elsewhere than they start, and nobody asks.
+        let homed = &self.remote().homed;
+        homed.store(homed.load(Relaxed).saturating_sub(1), Relaxed);
         if self.shared.shortage.load(Relaxed) {
             self.shared.feed_starved();
         }

@@ -12,7 +12,8 @@ use crate::{
 
 /// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
 pub(crate) struct Joiner<T> {
-    task: TaskRef,
+    /// A green one.
+    thread: Thread,
     result: PhantomData<T>,
 }
 
@@ -22,18 +23,32 @@ unsafe impl<T: Send> Send for Joiner<T> {}
 unsafe impl<T> Sync for Joiner<T> {}
 
 impl<T> Joiner<T> {
+    #[inline]
     pub(crate) fn new(task: TaskRef) -> Self {
-        Self { task, result: PhantomData }
+        Self { thread: Thread(Inner::Green(task)), result: PhantomData }
     }
 
-    pub(crate) fn task(&self) -> &TaskRef {
-        &self.task
+    #[inline]
+    pub(super) fn thread(&self) -> &Thread {
+        &self.thread
+    }
+
+    #[inline]
+    fn task(&self) -> &TaskRef {
+        match &self.thread.0 {
+            Inner::Green(task) => task,
+            Inner::Os(_) => unreachable!("`new` made it a green one"),
+        }
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.task().join.is_finished()
     }
 
     /// Waits for the end, at most until `deadline`. `false`: time is up.
     #[inline(always)]
     fn wait(&self, deadline: Option<Instant>) -> bool {
-        let task = &*self.task;
+        let task = self.task();
         if task.join.is_finished() {
             return true;
         }
@@ -48,7 +63,7 @@ impl<T> Joiner<T> {
     /// After a wait that the task did not end. `true`: it has finished meanwhile.
     #[cold]
     fn give_up(&self, outcome: Outcome) -> bool {
-        if self.task.join.give_up() {
+        if self.task().join.give_up() {
             return true;
         }
         if outcome == Outcome::Cancelled {
@@ -70,10 +85,10 @@ impl<T> Joiner<T> {
     }
 
     fn take(self) -> Result<T> {
-        debug_assert!(self.task.join.is_finished());
+        debug_assert!(self.is_finished());
         let this = ManuallyDrop::new(self);
         // SAFETY: `this` is not dropped, so the reference is taken once.
-        let task = unsafe { std::ptr::read(&raw const this.task) };
+        let task = unsafe { std::ptr::read(this.task()) };
         // SAFETY: it has finished, so the result is the handle's (J3), which is gone with this call; T is its type.
         unsafe { task.take_output() }
     }
@@ -81,9 +96,9 @@ impl<T> Joiner<T> {
 
 impl<T> Drop for Joiner<T> {
     fn drop(&mut self) {
-        if self.task.join.detach() {
+        if self.task().join.detach() {
             // SAFETY: it has finished, so the result is the handle's (J3).
-            unsafe { self.task.drop_output() };
+            unsafe { self.task().drop_output() };
         }
     }
 }
@@ -159,13 +174,13 @@ impl<T> JoinHandle<T> {
     /// Whether the green thread has ended, so that `join` would return at once.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.0.task.join.is_finished()
+        self.0.is_finished()
     }
 
     /// The green thread itself.
     #[must_use]
-    pub fn thread(&self) -> Thread {
-        Thread::of_task(&self.0.task)
+    pub fn thread(&self) -> &Thread {
+        self.0.thread()
     }
 }
 
@@ -204,10 +219,6 @@ impl Thread {
         }
         let thread = OsThread::current().expect("the OS thread is past the destruction of its thread-locals");
         Self(Inner::Os(thread))
-    }
-
-    pub(super) fn of_task(task: &TaskRef) -> Self {
-        Self(Inner::Green(task.clone()))
     }
 
     /// Leaves the thread's token: its current or next [`park`](super::park) returns.

@@ -276,13 +276,13 @@ impl<T> ScopedJoinHandle<'_, T> {
     /// Whether the green thread has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {
-        self.joiner.task().join.is_finished()
+        self.joiner.is_finished()
     }
 
     /// The green thread itself.
     #[must_use]
-    pub fn thread(&self) -> Thread {
-        Thread::of_task(self.joiner.task())
+    pub fn thread(&self) -> &Thread {
+        self.joiner.thread()
     }
 }
 
