@@ -43,6 +43,13 @@ fn spawn_waiting(
     handles
 }
 
+/// Waits until the runtime is being dropped: from then on it takes no spawns from outside.
+fn until_closed(handle: &Handle) {
+    while handle.try_spawn(|| ()).is_ok() {
+        std::thread::yield_now();
+    }
+}
+
 fn all_were_cancelled(handles: Vec<thread::JoinHandle<()>>) {
     for handle in handles {
         assert!(handle.is_finished());
@@ -57,19 +64,29 @@ fn those_that_wait_or_yield_unwind() {
         let drops = Drops::new();
         let mut handles = Vec::new();
         handles.extend(spawn_waiting(&runtime, 50, &drops, thread::park));
-        handles.extend(spawn_waiting(&runtime, 50, &drops, || thread::sleep(Duration::from_secs(10_000))));
-        handles.extend(spawn_waiting(&runtime, 50, &drops, || thread::park_timeout(Duration::MAX)));
-        handles.extend(spawn_waiting(&runtime, 50, &drops, || thread::spawn(thread::park).join().unwrap()));
+        handles.extend(spawn_waiting(&runtime, 50, &drops, || {
+            thread::sleep(Duration::from_secs(10_000))
+        }));
+        handles.extend(spawn_waiting(&runtime, 50, &drops, || {
+            thread::park_timeout(Duration::MAX)
+        }));
+        handles.extend(spawn_waiting(&runtime, 50, &drops, || {
+            thread::spawn(thread::park).join().unwrap()
+        }));
         handles.extend(spawn_waiting(&runtime, 50, &drops, || {
             thread::scope(|s| {
                 s.spawn(thread::park);
             });
         }));
-        handles.extend(spawn_waiting(&runtime, 10, &drops, || loop {
-            thread::yield_now();
+        handles.extend(spawn_waiting(&runtime, 10, &drops, || {
+            loop {
+                thread::yield_now();
+            }
         }));
-        handles.extend(spawn_waiting(&runtime, 10, &drops, || loop {
-            budget::spend();
+        handles.extend(spawn_waiting(&runtime, 10, &drops, || {
+            loop {
+                budget::spend();
+            }
         }));
         drop(runtime);
         assert_eq!(drops.count(), 270);
@@ -99,16 +116,13 @@ fn those_that_have_not_started_are_dropped_unrun() {
                 })
             })
             .collect();
+        let gate = runtime.handle();
         let dropper = std::thread::spawn(move || drop(runtime));
-        // From when the gate is closed no spawn is taken.
-        let handle = handles[0].thread();
+        until_closed(&gate);
         drop(go);
         dropper.join().unwrap();
-        assert_eq!(drops.count(), 100);
-        // The drop may come late: some may have run.
-        let cancelled = handles.into_iter().filter_map(|handle| handle.join().err()).count();
-        assert_eq!(cancelled + runs.load(SeqCst), 100);
-        handle.unpark();
+        assert_eq!((drops.count(), runs.load(SeqCst)), (100, 0));
+        all_were_cancelled(handles);
     });
 }
 
@@ -132,7 +146,10 @@ fn those_that_were_just_spawned_end_one_way_or_the_other() {
                 .collect();
             drop(runtime);
             assert_eq!(drops.count(), 50);
-            let ok = handles.into_iter().filter_map(|handle| handle.join().ok()).count();
+            let ok = handles
+                .into_iter()
+                .filter_map(|handle| handle.join().ok())
+                .count();
             assert_eq!(ok, runs.load(SeqCst));
         }
     });
@@ -150,7 +167,9 @@ fn a_cancelled_green_thread_that_catches_is_cancelled_again() {
         let theirs = Arc::clone(&started);
         let stubborn = runtime.handle().spawn(move || {
             theirs.store(true, SeqCst);
-            for wait in [thread::park, thread::yield_now, || thread::sleep(Duration::from_secs(1_000))] {
+            for wait in [thread::park, thread::yield_now, || {
+                thread::sleep(Duration::from_secs(1_000))
+            }] {
                 let outcome = catch_unwind(wait);
                 assert!(outcome.unwrap_err().is::<Cancelled>());
                 counted.fetch_add(1, SeqCst);
@@ -167,7 +186,9 @@ fn a_cancelled_green_thread_that_catches_is_cancelled_again() {
 }
 
 fn all_ended(handles: Vec<thread::JoinHandle<()>>) {
-    handles.into_iter().for_each(|handle| handle.join().unwrap());
+    handles
+        .into_iter()
+        .for_each(|handle| handle.join().unwrap());
 }
 
 #[test]
@@ -264,7 +285,9 @@ fn a_destructor_of_one_that_never_ran_may_wait() {
                 let _owned = owned;
             });
         }
+        let gate = runtime.handle();
         let dropper = std::thread::spawn(move || drop(runtime));
+        until_closed(&gate);
         drop(go);
         dropper.join().unwrap();
         assert_eq!(waited.load(SeqCst), 10);
@@ -351,7 +374,10 @@ fn a_wait_that_began_beside_an_unwinding_one_is_cancelled_too() {
 fn a_shield_holds_the_end_back() {
     each_config(|config| {
         let runtime = config.build();
-        let (started, committed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+        let (started, committed) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicUsize::new(0)),
+        );
         let (theirs, counted) = (Arc::clone(&started), Arc::clone(&committed));
         let handle = runtime.handle().spawn(move || {
             cancel::shield(|| {
@@ -410,8 +436,14 @@ fn what_destructors_spawn_during_the_end_is_dropped_unrun() {
                     });
                     assert!(late.join().unwrap_err().is::<Cancelled>());
                     let token = inner.token();
-                    let error = thread::Builder::new().spawn(move || drop(token)).unwrap_err();
-                    assert!(error.get_ref().is_some_and(|e| e.is::<sward_runtime::error::ShutDown>()));
+                    let error = thread::Builder::new()
+                        .spawn(move || drop(token))
+                        .unwrap_err();
+                    assert!(
+                        error
+                            .get_ref()
+                            .is_some_and(|e| e.is::<sward_runtime::error::ShutDown>())
+                    );
                     refused.fetch_add(1, SeqCst);
                 });
                 started.fetch_add(1, SeqCst);
@@ -434,7 +466,8 @@ fn os_threads_that_spawn_all_the_while_are_told_when_it_is_over() {
             let (drops, runs) = (Drops::new(), Arc::new(AtomicUsize::new(0)));
             let spawners: Vec<_> = (0..3)
                 .map(|_| {
-                    let (handle, drops, runs) = (runtime.handle(), drops.clone(), Arc::clone(&runs));
+                    let (handle, drops, runs) =
+                        (runtime.handle(), drops.clone(), Arc::clone(&runs));
                     std::thread::spawn(move || {
                         let mut handles = Vec::new();
                         loop {
@@ -459,7 +492,10 @@ fn os_threads_that_spawn_all_the_while_are_told_when_it_is_over() {
             for spawner in spawners {
                 let handles = spawner.join().unwrap();
                 spawned += handles.len();
-                ok += handles.into_iter().filter_map(|handle| handle.join().ok()).count();
+                ok += handles
+                    .into_iter()
+                    .filter_map(|handle| handle.join().ok())
+                    .count();
             }
             assert_eq!(drops.count(), spawned + 3, "three were refused");
             assert_eq!(ok, runs.load(SeqCst));
@@ -506,7 +542,11 @@ fn a_runtime_is_dropped_on_its_own_green_thread() {
     each_config(|config| {
         let drops = Drops::new();
         let prefix = format!("own{}{}", config.workers, &config.mode()[..1]);
-        let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
+        let runtime = config
+            .builder()
+            .thread_name(prefix.clone())
+            .build()
+            .unwrap();
         let others = spawn_waiting(&runtime, 20, &drops, thread::park);
         let handle = runtime.handle();
         let (token, shared) = (drops.token(), handle.clone());
@@ -547,7 +587,11 @@ fn a_runtime_that_a_green_thread_of_its_own_owns_ends_with_the_program_or_before
     // The last owner unwinds and drops what it owns, which is the runtime that unwinds it.
     each_config(|config| {
         let prefix = format!("cyc{}{}", config.workers, &config.mode()[..1]);
-        let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
+        let runtime = config
+            .builder()
+            .thread_name(prefix.clone())
+            .build()
+            .unwrap();
         let handle = runtime.handle();
         let ended = handle.spawn(move || {
             let _runtime = runtime;
@@ -563,7 +607,11 @@ fn the_os_threads_are_gone_when_drop_returns() {
     each_config(|config| {
         let prefix = format!("gone{}{}", config.workers, &config.mode()[..1]);
         for _ in 0..stress(5) {
-            let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
+            let runtime = config
+                .builder()
+                .thread_name(prefix.clone())
+                .build()
+                .unwrap();
             let drops = Drops::new();
             let handles = spawn_waiting(&runtime, 10, &drops, thread::park);
             wait_until(|| os_threads(&prefix) == config.workers + 1); // they name themselves
@@ -649,7 +697,11 @@ fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
     };
     let _watchdog = common::Watchdog::new();
     common::quiet_panics();
-    let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
+    let runtime = common::Config {
+        workers: 1,
+        roaming: case == "roaming",
+    }
+    .build();
     let (begun, waited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let handles: Vec<_> = (0..10)
         .map(|_| {
@@ -671,7 +723,10 @@ fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
     assert_eq!(waited.load(SeqCst), 10);
     for handle in handles {
         let outcome: std::thread::Result<()> = handle.join();
-        assert!(outcome.unwrap_err().is::<&str>(), "it panicked before the end came");
+        assert!(
+            outcome.unwrap_err().is::<&str>(),
+            "it panicked before the end came"
+        );
     }
 }
 
@@ -714,7 +769,10 @@ fn a_handle_outlives_its_runtime() {
 fn one_that_computes_is_waited_for() {
     each_config(|config| {
         let runtime = config.build();
-        let (started, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (started, done) = (
+            Arc::new(AtomicBool::new(false)),
+            Arc::new(AtomicBool::new(false)),
+        );
         let (theirs, end) = (Arc::clone(&started), Arc::clone(&done));
         let handle = runtime.handle().spawn(move || {
             theirs.store(true, SeqCst);

@@ -6,10 +6,10 @@
 
 use std::{ops::Range, sync::OnceLock};
 
-use super::Remote;
+use super::Shared;
 use crate::{
     prim::{atomic::Ordering::Relaxed, global},
-    task::Header,
+    task::{Header, header::NO_HOME},
 };
 
 /// Where the thread-locals of the calling OS thread lie: the static block below the thread pointer.
@@ -58,18 +58,26 @@ fn static_tls_size() -> usize {
     })
 }
 
-/// Whether a task may leave the worker it last ran on. If not, it is marked to panic when it runs again there.
-pub(super) fn may_leave(task: &Header, from: &Remote) -> bool {
-    let (sp, top) = (task.started().sp.get(), task.running().top());
-    let Some(tls) = from.tls.get() else { return true };
+/// Whether a task that worker `here` is about to resume must go back to the one it last ran on, because its stack points into the
+/// thread-locals there. It is marked then, and panics when it runs again.
+pub(super) fn must_stay(task: &Header, here: usize, shared: &Shared) -> bool {
+    let started = task.started();
+    let last = started.last.replace(here as u32);
+    if !shared.roaming || last == NO_HOME || last as usize == here {
+        return false;
+    }
+    let Some(tls) = shared.remotes[last as usize].tls.get() else { return false };
+    let (sp, top) = (started.sp.get(), task.running().top());
     for address in (sp.next_multiple_of(8)..top).step_by(8) {
         // SAFETY: the words between the stack pointer of a suspended fiber and the top of its stack are mapped, and nobody
         // writes them while we own the task.
         let word = unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() };
         if tls.contains(&word) {
-            task.started().tls_hit.set(word);
-            return false;
+            started.tls_hit.set(word);
+            started.last.set(last);
+            task.home.set(last);
+            return true;
         }
     }
-    true
+    false
 }

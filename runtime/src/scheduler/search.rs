@@ -102,7 +102,6 @@ impl Worker {
             } else if self.seen_ticks[victim].get() == tick
                 // On the last round, and only of one that has not switched since the last but one.
                 && let Some(task) = self.shared().remotes[victim].take_run_next()
-                && let Some(task) = self.admit(task, victim)
             {
                 return Some(task);
             }
@@ -125,30 +124,12 @@ impl Worker {
             return None;
         }
         loop {
-            // One by one: each may have to be refused.
-            match remote.woken.steal() {
-                Steal::Success(task) => {
-                    if let Some(task) = self.admit(task, victim) {
-                        return Some(task);
-                    }
-                }
+            match remote.woken.steal_batch_with_limit_and_pop(&self.woken, STEAL_LIMIT) {
+                Steal::Success(task) => return Some(task),
                 Steal::Empty => return None,
                 Steal::Retry => hint::spin_loop(),
             }
         }
-    }
-
-    /// Debug builds look at the stack of a started task before it moves; one that must not is sent back to panic at home.
-    fn admit(&self, task: TaskRef, victim: usize) -> Option<TaskRef> {
-        #[cfg(debug_assertions)]
-        // SAFETY: the task is ours.
-        if unsafe { &*task.fiber.get() }.is_some() && !super::scan::may_leave(&task, &self.shared().remotes[victim]) {
-            task.home.set(victim as u32);
-            self.shared().send_home(task);
-            return None;
-        }
-        let _ = victim;
-        Some(task)
     }
 
     /// Sleeps until there may be something to run.

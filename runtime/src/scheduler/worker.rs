@@ -313,6 +313,10 @@ impl Worker {
                 return;
             }
         } else {
+            #[cfg(debug_assertions)]
+            if super::scan::must_stay(&task, self.index, &self.shared) {
+                return self.shared.send_home(task);
+            }
             task.home.set(self.index as u32);
             if self.unwinding.get() > 0 {
                 self.resume_unwinding(&task);

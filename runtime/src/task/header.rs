@@ -112,6 +112,9 @@ pub(crate) struct Started {
     /// Debug builds: the stack pointer at the latest suspension, for the scan before a move.
     #[cfg(debug_assertions)]
     pub(crate) sp: Cell<usize>,
+    /// Debug builds: the worker on which it last ran.
+    #[cfg(debug_assertions)]
+    pub(crate) last: Cell<u32>,
     /// Debug builds: a word of the suspended stack that points into the old worker's thread-locals.
     #[cfg(debug_assertions)]
     pub(crate) tls_hit: Cell<usize>,
@@ -126,6 +129,8 @@ impl Started {
             counted: Cell::new(false),
             #[cfg(debug_assertions)]
             sp: Cell::new(0),
+            #[cfg(debug_assertions)]
+            last: Cell::new(NO_HOME),
             #[cfg(debug_assertions)]
             tls_hit: Cell::new(0),
         }

@@ -63,7 +63,9 @@ impl Config {
     }
 
     pub(crate) fn build(self) -> Runtime {
-        self.builder().build().expect("the runtime could not be built")
+        self.builder()
+            .build()
+            .expect("the runtime could not be built")
     }
 
     /// The mode, as `SWARD_MODE` has it.
@@ -108,7 +110,11 @@ fn run_configs(workers: &[usize], body: impl Fn(Config)) {
     impl Drop for Name {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                note(&format!("the failure above was with {} workers, {}", self.0.workers, self.0.mode()));
+                note(&format!(
+                    "the failure above was with {} workers, {}",
+                    self.0.workers,
+                    self.0.mode()
+                ));
             }
         }
     }
@@ -154,17 +160,25 @@ impl Watchdog {
     /// Watches the test that calls this, until the value is dropped.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        let test = std::thread::current().name().unwrap_or("<unnamed>").to_owned();
+        let test = std::thread::current()
+            .name()
+            .unwrap_or("<unnamed>")
+            .to_owned();
         let place = panic::Location::caller();
         let patience = PATIENCE * u32::try_from(factor()).expect("SWARD_STRESS is too large");
         let (alive, end) = mpsc::channel();
         let watch = move || {
             if end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                note(&format!("test `{test}` ({place}) has hung for {patience:?}, aborting"));
+                note(&format!(
+                    "test `{test}` ({place}) has hung for {patience:?}, aborting"
+                ));
                 std::process::abort();
             }
         };
-        Self { alive: Some(alive), thread: Some(std::thread::spawn(watch)) }
+        Self {
+            alive: Some(alive),
+            thread: Some(std::thread::spawn(watch)),
+        }
     }
 }
 
@@ -188,7 +202,9 @@ pub(crate) fn quiet_panics() {
     ONCE.call_once(|| {
         let report = panic::take_hook();
         panic::set_hook(Box::new(move |info: &PanicHookInfo<'_>| {
-            let Some(text) = info.payload_as_str() else { return };
+            let Some(text) = info.payload_as_str() else {
+                return;
+            };
             if !EXPECTED.iter().any(|expected| text.contains(expected)) {
                 // Past the capture of the harness too: whoever waits for the one that panics may wait until the watchdog barks.
                 note(&info.to_string());
@@ -285,7 +301,17 @@ pub(crate) fn child(test: &str, case: &str) -> Output {
 #[track_caller]
 pub(crate) fn child_succeeds(test: &str, case: &str) {
     let output = child(test, case);
-    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "case {case}: {}\n{out}\n{err}", output.status);
-    assert!(out.contains("1 passed"), "the child ran no test `{test}`\n{out}");
+    let (out, err) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    assert!(
+        output.status.success(),
+        "case {case}: {}\n{out}\n{err}",
+        output.status
+    );
+    assert!(
+        out.contains("1 passed"),
+        "the child ran no test `{test}`\n{out}"
+    );
 }
