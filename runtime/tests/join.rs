@@ -165,14 +165,14 @@ fn a_detached_result_is_dropped_exactly_once() {
             thread::park();
             token
         });
-        let thread = handle.thread();
+        let thread = handle.thread().clone();
         drop(handle);
         thread.unpark();
         wait_until(|| drops.count() == 1);
         // Detached after the end: dropped with the handle, though a `Thread` is kept.
         let token = drops.token();
         let handle = thread::spawn(move || token);
-        let thread = handle.thread();
+        let thread = handle.thread().clone();
         wait_until(|| handle.is_finished());
         assert_eq!(drops.count(), 1);
         drop(handle);

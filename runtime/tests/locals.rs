@@ -292,7 +292,7 @@ fn a_value_that_the_destructor_of_a_detached_result_makes_is_destroyed_on_its_gr
                 }))));
             })
         });
-        let kept = handle.thread();
+        let kept = handle.thread().clone();
         drop(handle);
         kept.unpark();
         wait_until(|| runtime.handle().live() == 0);

@@ -90,7 +90,7 @@ fn park_returns_once_for_each_unpark_and_never_for_no_reason() {
                 theirs.fetch_add(1, SeqCst);
             }
         });
-        let thread = parked.thread();
+        let thread = parked.thread().clone();
         for i in 0..n {
             assert_eq!(returns.load(SeqCst), i);
             for _ in 0..i % 3 {
@@ -164,7 +164,7 @@ fn ping_pong(a: &Handle, b: &Handle, rounds: usize) {
             thread::park();
         }
     });
-    let other = first.thread();
+    let other = first.thread().clone();
     let second = b.spawn(move || {
         for _ in 0..rounds {
             thread::park();
@@ -271,7 +271,7 @@ fn storm(config: Config, wait: impl Fn() + Send + Copy + 'static) {
     std::thread::scope(|s| {
         for _ in 0..4 {
             s.spawn(|| {
-                let thread = taker.thread();
+                let thread = taker.thread().clone();
                 for _ in 0..each {
                     work.fetch_add(1, SeqCst);
                     thread.unpark();
@@ -315,7 +315,7 @@ fn a_crowd_that_parks_is_woken_to_the_last() {
             .iter()
             .skip(1)
             .step_by(2)
-            .map(thread::JoinHandle::thread)
+            .map(|handle| handle.thread().clone())
             .collect();
         runtime.run(|| rest.iter().for_each(|thread| thread.unpark()));
         crowd.into_iter().for_each(|handle| handle.join().unwrap());

@@ -515,7 +515,10 @@ fn os_threads_may_unpark_and_join_all_the_while() {
                 }
             });
             let stop = Arc::new(AtomicBool::new(false));
-            let threads: Vec<_> = handles.iter().map(thread::JoinHandle::thread).collect();
+            let threads: Vec<_> = handles
+                .iter()
+                .map(|handle| handle.thread().clone())
+                .collect();
             let theirs = Arc::clone(&stop);
             let unparker = std::thread::spawn(move || {
                 while !theirs.load(SeqCst) {

@@ -166,7 +166,7 @@ fn a_timeout_and_an_unpark_that_race_lose_no_token() {
                 counted.store(i + 1, SeqCst);
             }
         });
-        let thread = waiter.thread();
+        let thread = waiter.thread().clone();
         for i in 0..n {
             for _ in 0..i % 40 * 10 {
                 std::hint::spin_loop();
@@ -190,7 +190,7 @@ fn an_unpark_near_the_deadline_is_seen_by_this_park_or_the_next() {
                 // If it timed out, this waits for the token that is still to come; if not, for the second.
                 thread::park();
             });
-            let thread = waiter.thread();
+            let thread = waiter.thread().clone();
             for _ in 0..i % 10 * 100 {
                 std::hint::spin_loop();
             }

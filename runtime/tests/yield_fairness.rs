@@ -83,8 +83,8 @@ fn ping_pong_until(
     let second_s_partner = Arc::new(Mutex::new(None));
     let first = spawn(Arc::clone(&partner));
     let second = spawn(Arc::clone(&second_s_partner));
-    *partner.lock().unwrap() = Some(second.thread());
-    *second_s_partner.lock().unwrap() = Some(first.thread());
+    *partner.lock().unwrap() = Some(second.thread().clone());
+    *second_s_partner.lock().unwrap() = Some(first.thread().clone());
     [first, second]
 }
 

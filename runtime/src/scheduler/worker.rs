@@ -202,7 +202,13 @@ impl Worker {
 
     #[inline]
     fn pop_woken(&self) -> Option<TaskRef> {
-        // In anchored mode `woken` holds only what came from the injector.
+        // In turn again: in anchored mode `woken` holds what came from the injector, behind which tasks that yield must not stand for ever, nor
+        // before it.
+        if self.tick.get() & 2 == 0
+            && let Some(task) = self.woken.pop()
+        {
+            return Some(task);
+        }
         self.local.pop_front().or_else(|| self.woken.pop())
     }
 

@@ -1,66 +1,55 @@
 //! Blocks of one size, for the records of green threads.
 //!
-//! Each worker has a [`Slab`], from which it takes a block for nearly every green thread that it spawns. It gives out blocks of
-//! [`BLOCK`] bytes and nothing else; a larger record is boxed. Memory comes from the global allocator in chunks, and goes back to it.
+//! Each worker has a [`Slab`], from which it takes the record of nearly every green thread that it spawns; larger ones are boxed.
+//! Its memory comes in chunks from the global allocator, and goes back to it when they are empty.
 //!
 //! # Roles
 //!
-//! The *owner* is the OS thread that has the slab, a worker: it allocates. *Anyone* frees: the owner, other workers, and threads of no
-//! runtime, also after the slab is gone.
+//! The *owner*, a worker, allocates. *Anyone* frees: the owner, other workers, OS threads outside, also after the slab's end.
 //!
 //! # States
 //!
-//! Of a chunk, which is [`CHUNK`] bytes, aligned to as many, so that a block's address leads to its chunk's header:
+//! Of a chunk, which is aligned to its size, so that a block's address leads to its chunk's header:
 //!
 //! ```text
-//!            1 refill            2 refill             3 reopen
-//!   (system) ───────▶ CURRENT ───────────▶ FULL ◀──────────────▶ PARTIAL
-//!       ▲                ▲                       2 via CURRENT    │  │
-//!       │ 6 keep         │ 5 refill                               │  │
-//!       ├──────────── SPARE ◀─────────────────────────────────────┘  │
-//!       │                                4 retire                    │
-//!       └───────── ABANDONED ◀── 7 abandon, from any state ──────────┘
-//!         8 last free
+//! (system) ─1─▶ CURRENT ─2─▶ FULL ─3─▶ PARTIAL ─5─▶ SPARE        any ─7─▶ ABANDONED ─8─▶ (system)
+//!                 ▲ ▲                   │     │      │
+//!                 │ └─────────4─────────┘     6      │
+//!                 └───────────────────4───────┼──────┘
+//!                                             ▼
+//!                                          (system)
 //! ```
 //!
-//! 1. and 5. [`Slab::refill`] found no chunk with room. 2. It found the current one without. 3. The owner freed a block of a full one:
-//!    [`Slab::reopen`]; when the current chunk is full, a partial one becomes current. 4. No block of it is out: [`Slab::retire`].
-//!    6. There are spares enough: [`Slab::keep`]. 7. The slab is dropped. 8. Whoever frees the last block frees the chunk.
+//! 1., 2. and 4. [`Slab::refill`]: the current chunk has no room, so another takes its place. 3. [`Slab::reopen`]: the owner takes a
+//! block back. 5. and 6. [`Slab::retire`]: it took back the last, and keeps the chunk, or has spares enough. 7. [`Slab::abandon`]: the
+//! slab ends. 8. [`Slab::free_elsewhere`]: whoever frees the last block frees the chunk.
 //!
-//! A block is *fresh* (never given out since its chunk was empty), *out*, *sent* (in the mailbox), or *free* (in its chunk's list).
+//! A block is *fresh* (not given out since its chunk was empty), *out*, *sent* (its owner has yet to take it back) or *free*.
 //!
 //! # Invariants
 //!
-//! - **I1** A chunk lives while one of its blocks is out or sent, and while it is in a list of its slab or current. Outside of `free`
-//!   and of the slab nobody has a [`ChunkRef`].
-//! - **I2** Only the owner touches [`Own`], and blocks that are fresh or free. With the slab's end nobody does.
-//! - **I3** A block that is sent or free holds a [`Link`] and nothing else.
-//! - **I4** `used` is the number of blocks that are out or sent, and one more for the current chunk, so that it cannot become empty.
-//!   The chunk is in `partial` if it has room, is not current, and `used` is not 0.
-//! - **I5** `owner` is the mailbox's address, plus [`FULL`] for a chunk in `full`. An address is one slab's for ever, as far as
-//!   anyone can see: the chunk keeps the mailbox alive.
-//! - **I6** A block is sent to an open mailbox, or counted off in `outstanding` if it is closed. After the mailbox was closed and emptied,
-//!   the owner adds its `used`. So the sum is 0 exactly once, for the one who does the last of all these steps, and it frees the chunk.
-//! - **I7** Of `spares`, those beyond [`SPARES`] are counted in [`EXTRA`].
+//! - **I1** A chunk lives while it is current or in a list of its slab, and while a block of it is out or sent. Elsewhere there is no
+//!   [`ChunkRef`] to it.
+//! - **I2** Only the owner touches [`Own`], and blocks that are fresh or free.
+//! - **I3** A block that is sent or free holds a [`Link`].
+//! - **I4** `used` is the number of blocks that are out or sent, and one more for the current chunk, so that it is never retired.
+//! - **I5** `owner` is the mailbox's address, with [`FULL`] for chunks in `full`. The chunk keeps the mailbox alive, so no other slab has it.
+//! - **I6** A block is sent while the mailbox is open, and taken off `outstanding` when it is closed. The owner closes and empties it, then adds
+//!   `used`. So one step, the last of all, brings `outstanding` to 0: it frees the chunk.
+//! - **I7** Spares beyond [`SPARES`] are counted in [`EXTRA`].
 //!
 //! # Orderings
 //!
-//! | written by | read by | what becomes visible |
-//! |---|---|---|
-//! | exchange in `send` (Release) | swap in `take` and in `close` (Acquire) | the block's last use, and its link |
-//! | `outstanding`, subtraction and addition (AcqRel) | the one that makes it 0 (AcqRel) | every last use of the chunk |
-//!
-//! A `send` over older blocks keeps their release sequence. `close` publishes nothing: who finds the mailbox closed uses only
-//! `outstanding`. `owner` is Relaxed: a thread looks for its own slab there, and only that slab's owner changes it. [`EXTRA`] is a
-//! number and publishes nothing.
+//! The exchange in `send` (Release) is read by the swap in `empty` (Acquire): a block's last use, and its link. A `send` over
+//! older blocks keeps their release sequence. `outstanding` is AcqRel on both sides: who frees the chunk has seen the last use of each
+//! block. Closing publishes nothing. `owner` is Relaxed: what a thread looks for there, its own slab, only it writes. `EXTRA` is a mere number.
 //!
 //! # Rejected
 //!
-//! - A list of remote frees in each chunk (mimalloc): finding them takes a second list, of chunks, whose entries outlive slabs and pin
-//!   chunks in transit. Thieves of one victim run neighbours, and would meet in one chunk's list as they do in one mailbox.
-//! - Sending remote frees in batches (snmalloc): blocks wait in the outboxes of idle workers, and each pins a chunk.
-//! - One free list for the whole slab: shorter by the counting, but no chunk would ever be known to be empty.
-//! - Links in fresh blocks: touches memory long before its use. They are given out in ascending order instead.
+//! - A list of remote frees in each chunk (mimalloc): it takes a list of such chunks as well, whose entries outlive slabs and pin chunks.
+//!   Thieves of one victim free neighbours, and would meet in a chunk's list as they do in the mailbox.
+//! - Sending in batches (snmalloc): blocks would wait in the outboxes of sleeping workers, and pin a chunk each.
+//! - One free list for all chunks: no chunk would be known to be empty. Links in fresh blocks: they would be touched before their use.
 //!
 //! # Checked by
 //!
@@ -68,9 +57,8 @@
 //!
 //! # Sources
 //!
-//! Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019): lists by page, owner test and full flag in one comparison.
-//! Liétar et al., "snmalloc: A Message Passing Allocator" (2019): the mailbox. Treiber, "Systems Programming: Coping with
-//! Parallelism" (1986): the list in it.
+//! Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019): owner and full flag in one comparison. Liétar et al., "snmalloc:
+//! A Message Passing Allocator" (2019): the mailbox. Treiber, "Systems Programming: Coping with Parallelism" (1986): the list in it.
 
 #[cfg(test)]
 mod tests;
@@ -82,7 +70,6 @@ use std::alloc::{alloc, dealloc};
 use std::{
     alloc::Layout,
     cell::Cell,
-    fmt,
     ops::Deref,
     ptr::{self, NonNull},
     sync::Arc,
@@ -93,7 +80,7 @@ use crate::prim::{
         AtomicIsize, AtomicPtr, AtomicUsize,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
-    global,
+    global::AtomicUsize as GlobalUsize,
 };
 
 /// Bytes of a block.
@@ -102,38 +89,43 @@ pub(crate) const BLOCK: usize = 128;
 /// Every block's alignment.
 pub(crate) const ALIGN: usize = 64;
 
-/// Alignment of a chunk, and its size but for what allocators put between neighbours.
+/// A chunk's alignment, and its size with what malloc puts between two.
 const CHUNK: usize = 64 << 10;
 
-/// Where a chunk's blocks begin and end. The end leaves room for the header of malloc's next block: else there would be a hole as
-/// large as a chunk after each.
+/// How many blocks a chunk has. The rest is left to malloc's next header: else there would be a hole as large as a chunk after each.
+const BLOCKS: usize = if cfg!(loom) { 2 } else { 510 };
+
+/// The offset of a chunk's first block, and that of its end.
 const BEGIN: usize = size_of::<Chunk>();
-#[cfg(not(loom))]
-const END: usize = CHUNK - BLOCK;
-#[cfg(loom)]
-const END: usize = BEGIN + 2 * BLOCK;
+const END: usize = BEGIN + BLOCKS * BLOCK;
 
 const LAYOUT: Layout = match Layout::from_size_align(END, CHUNK) {
     Ok(layout) => layout,
     Err(_) => panic!("a power of two"),
 };
 
-/// How many empty chunks every slab may keep.
+/// How many empty chunks a slab may keep: as many as it takes for a load that goes up and down to reach the allocator.
 const SPARES: usize = 8;
 
-/// How many more the slabs of the process may keep between them: 16 MiB, the records of 130,000 green threads.
+/// How many more all slabs of the process may keep together: 16 MiB, or the records of 130,000 green threads.
 const MOST_EXTRA: usize = 256;
 
-/// How many of these there are (I7).
-static EXTRA: global::AtomicUsize = global::AtomicUsize::new(0);
+/// How many more there are (I7).
+static EXTRA: GlobalUsize = GlobalUsize::new(0);
 
-/// Set in `owner` of a chunk without room (I5).
+/// How many sent blocks are taken back at once, so that no spawn waits for long; more than a chunk has.
+const BATCH: usize = 1024;
+
+/// See I5.
 const FULL: usize = 1;
 
 /// The blocks of one worker. See the module.
+#[derive(Debug, Default)]
 pub struct Slab {
-    mailbox: Arc<Mailbox>,
     current: Cell<Option<ChunkRef>>,
+    mailbox: Arc<Mailbox>,
+    /// Sent, and taken from the mailbox.
+    sent: Cell<Option<NonNull<Link>>>,
     partial: List,
     full: List,
     spare: List,
@@ -143,29 +135,10 @@ pub struct Slab {
 // SAFETY: what the chunks hold for their owner moves with the slab (I2); the rest is atomic.
 unsafe impl Send for Slab {}
 
-impl fmt::Debug for Slab {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Slab").field("spares", &self.spares.get()).finish_non_exhaustive()
-    }
-}
-
-impl Default for Slab {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 impl Slab {
     /// Makes a slab that has no memory yet.
     pub fn new() -> Self {
-        Self {
-            mailbox: Arc::new(Mailbox { head: AtomicPtr::new(ptr::null_mut()) }),
-            current: Cell::new(None),
-            partial: List::default(),
-            full: List::default(),
-            spare: List::default(),
-            spares: Cell::new(0),
-        }
+        Self::default()
     }
 
     /// Gives out a block, uninitialised. `None` when there is no memory.
@@ -186,20 +159,21 @@ impl Slab {
     pub unsafe fn free(block: NonNull<u8>, slab: Option<&Self>) {
         // SAFETY: the block is out, so its chunk lives (I1).
         let chunk = unsafe { ChunkRef::of(block) };
-        match slab {
+        if let Some(slab) = slab
+            && chunk.owner.load(Relaxed) == slab.id()
+        {
             // SAFETY: the block is not used any more, and its chunk is this slab's (I5).
-            Some(slab) if chunk.owner.load(Relaxed) == slab.id() => unsafe { slab.push(chunk, block) },
-            // SAFETY: the caller's contract.
-            _ => unsafe { Self::free_elsewhere(chunk, block, slab) },
+            return unsafe { slab.push(chunk, block) };
         }
+        // SAFETY: the caller's contract.
+        unsafe { Self::free_elsewhere(chunk, block, slab) };
     }
 
-    /// Takes back what others have freed. For the owner when it has time, and before it sleeps; costs a load if there is nothing.
+    /// Takes back what others have freed, or a part of it. Whether there is more. A load and no more if there is nothing.
     #[inline]
-    pub fn collect(&self) {
-        if !self.mailbox.head.load(Relaxed).is_null() {
-            self.take_back(self.mailbox.take());
-        }
+    pub fn collect(&self) -> bool {
+        let idle = self.sent.get().is_none() && self.mailbox.head.load(Relaxed).is_null();
+        !idle && self.take_back()
     }
 
     /// What `owner` is in the slab's chunks.
@@ -208,7 +182,7 @@ impl Slab {
         Arc::as_ptr(&self.mailbox).addr()
     }
 
-    /// When the current chunk's list is empty, or there is no current chunk.
+    /// Gives out a block when the current chunk's list is empty, or there is no current chunk.
     #[inline(never)]
     fn refill(&self) -> Option<NonNull<u8>> {
         if let Some(block) = self.current.get().and_then(ChunkRef::carve) {
@@ -218,7 +192,8 @@ impl Slab {
         if let Some(block) = self.current.get().and_then(ChunkRef::pop) {
             return Some(block);
         }
-        let next = self.partial.pop().or_else(|| self.take_spare()).or_else(|| ChunkRef::new(&self.mailbox))?;
+        let next = self.partial.pop().or_else(|| self.take_spare());
+        let next = next.or_else(|| ChunkRef::new(&self.mailbox))?;
         next.own.used.set(next.own.used.get() + 1);
         if let Some(full) = self.current.replace(Some(next)) {
             full.own.used.set(full.own.used.get() - 1);
@@ -236,7 +211,7 @@ impl Slab {
         let own = &chunk.own;
         let link = block.cast::<Link>();
         // SAFETY: the block is not used any more, and nobody else frees it.
-        unsafe { link.write(Link { next: own.free.get() }) };
+        unsafe { link.write(Link(own.free.get())) };
         own.free.set(Some(link));
         let used = own.used.get() - 1;
         own.used.set(used);
@@ -260,7 +235,7 @@ impl Slab {
             return unsafe { slab.push(chunk, block) };
         }
         // SAFETY: the block is not used any more.
-        if unsafe { chunk.mailbox.send(block.cast()) } {
+        if unsafe { chunk.send(block.cast()) } {
             return;
         }
         // Counted off before the slab has counted: below 0.
@@ -277,26 +252,20 @@ impl Slab {
         self.partial.push(chunk);
     }
 
-    /// A partial chunk is empty.
+    /// A partial chunk is empty: keeps it, as if it were new, or gives it back.
     #[cold]
     fn retire(&self, chunk: ChunkRef) {
         self.partial.remove(chunk);
-        self.keep(chunk);
-    }
-
-    /// Keeps an empty chunk, or gives it back. From one to the other it takes as many chunks as a slab may keep, so a load that
-    /// goes up and down does not touch the allocator each time.
-    fn keep(&self, chunk: ChunkRef) {
         let spares = self.spares.get();
-        if spares < SPARES || add_extra() {
-            chunk.own.free.set(None);
-            chunk.own.fresh.set(BEGIN);
-            self.spare.push(chunk);
-            self.spares.set(spares + 1);
-        } else {
-            // SAFETY: it is empty, and in no list.
-            unsafe { chunk.release() };
+        if spares >= SPARES && EXTRA.fetch_add(1, Relaxed) >= MOST_EXTRA {
+            EXTRA.fetch_sub(1, Relaxed);
+            // SAFETY: no block is out or sent, and it is in no list.
+            return unsafe { chunk.release() };
         }
+        chunk.own.free.set(None);
+        chunk.own.carved.set(0);
+        self.spare.push(chunk);
+        self.spares.set(spares + 1);
     }
 
     fn take_spare(&self) -> Option<ChunkRef> {
@@ -309,19 +278,24 @@ impl Slab {
         Some(chunk)
     }
 
-    /// Takes back a chain of sent blocks.
-    fn take_back(&self, mut chain: Option<NonNull<Link>>) {
-        while let Some(link) = chain {
-            // SAFETY: a sent block holds a link (I3), and the mailbox has given it to us.
-            chain = unsafe { link.read() }.next;
-            // SAFETY: the block is sent, so its chunk lives (I1).
-            let chunk = unsafe { ChunkRef::of(link.cast()) };
-            if chunk.owner.load(Relaxed) & FULL != 0 {
-                self.reopen(chunk);
-            }
-            // SAFETY: the block was sent, and to this slab.
-            unsafe { self.push(chunk, link.cast()) };
+    /// Takes back a batch of sent blocks. Whether there are more.
+    #[cold]
+    fn take_back(&self) -> bool {
+        let mut sent = self.sent.take().or_else(|| self.empty(ptr::null_mut()));
+        for _ in 0..BATCH {
+            let Some(link) = sent else { return false };
+            // SAFETY: a sent block holds a link (I3), and nobody else knows of it.
+            sent = unsafe { link.read() }.0;
+            // SAFETY: it was sent to this slab's mailbox, and is taken back once.
+            unsafe { Self::free(link.cast(), Some(self)) };
         }
+        self.sent.set(sent);
+        sent.is_some()
+    }
+
+    /// Takes what is in the mailbox, and leaves `head` there. Not after it was closed.
+    fn empty(&self, head: *mut Link) -> Option<NonNull<Link>> {
+        NonNull::new(self.mailbox.head.swap(head, Acquire))
     }
 
     /// Leaves a chunk to those who have blocks of it; frees it, if nobody does. It is in no list any more.
@@ -336,27 +310,19 @@ impl Slab {
 
 impl Drop for Slab {
     fn drop(&mut self) {
-        self.take_back(self.mailbox.close());
-        while let Some(spare) = self.take_spare() {
-            Self::abandon(spare);
-        }
+        while self.take_back() {}
+        self.sent.set(self.empty(CLOSED));
+        while self.sent.get().is_some() && self.take_back() {}
         if let Some(current) = self.current.take() {
             current.own.used.set(current.own.used.get() - 1);
             Self::abandon(current);
         }
-        for list in [&self.partial, &self.full] {
+        EXTRA.fetch_sub(self.spares.get().saturating_sub(SPARES), Relaxed);
+        for list in [&self.spare, &self.partial, &self.full] {
             while let Some(chunk) = list.pop() {
                 Self::abandon(chunk);
             }
         }
-    }
-}
-
-/// Whether one more chunk may be kept beyond a slab's own number.
-fn add_extra() -> bool {
-    EXTRA.fetch_add(1, Relaxed) < MOST_EXTRA || {
-        EXTRA.fetch_sub(1, Relaxed);
-        false
     }
 }
 
@@ -371,23 +337,22 @@ struct Chunk {
 }
 
 /// What only the owner touches (I2).
+#[derive(Debug, Default)]
 #[repr(align(64))]
 struct Own {
     free: Cell<Option<NonNull<Link>>>,
     used: Cell<usize>,
-    /// The offset of the first fresh block.
-    fresh: Cell<usize>,
+    /// Bytes of blocks that are not fresh.
+    carved: Cell<usize>,
     next: Cell<Option<ChunkRef>>,
     previous: Cell<Option<ChunkRef>>,
 }
 
-/// In a block that is sent or free.
-struct Link {
-    next: Option<NonNull<Self>>,
-}
+/// In a block that is sent or free: the next one.
+struct Link(Option<NonNull<Self>>);
 
 /// A chunk that lives (I1).
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct ChunkRef(NonNull<Chunk>);
 
 impl Deref for ChunkRef {
@@ -424,15 +389,9 @@ impl ChunkRef {
         let chunk = NonNull::new(unsafe { alloc(LAYOUT) })?.cast::<Chunk>();
         let header = Chunk {
             owner: AtomicUsize::new(Arc::as_ptr(mailbox).addr()),
-            outstanding: AtomicIsize::new(0),
+            outstanding: AtomicIsize::default(),
             mailbox: Arc::clone(mailbox),
-            own: Own {
-                free: Cell::new(None),
-                used: Cell::new(0),
-                fresh: Cell::new(BEGIN),
-                next: Cell::new(None),
-                previous: Cell::new(None),
-            },
+            own: Own::default(),
         };
         // SAFETY: large and aligned enough for it, and ours alone.
         unsafe { chunk.write(header) };
@@ -456,13 +415,33 @@ impl ChunkRef {
         unsafe { dealloc(self.0.as_ptr().cast(), LAYOUT) };
     }
 
+    /// Sends a block to its owner. `false`, if the mailbox is closed. After a `true` the chunk and the mailbox may be gone: the protocol
+    /// holds no reference to more than an atomic at that time.
+    ///
+    /// # Safety
+    ///
+    /// The block is out, of this chunk, and not used any more; it is given away, if the result is `true`.
+    unsafe fn send(self, link: NonNull<Link>) -> bool {
+        let mailbox = &self.mailbox.head;
+        let mut head = mailbox.load(Relaxed);
+        while head != CLOSED {
+            // SAFETY: the block is ours until the exchange.
+            unsafe { link.write(Link(NonNull::new(head))) };
+            match mailbox.compare_exchange_weak(head, link.as_ptr(), Release, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => head = now,
+            }
+        }
+        false
+    }
+
     /// Gives out the block that was freed last. Owner only.
     #[inline]
     fn pop(self) -> Option<NonNull<u8>> {
         let own = &self.own;
         let block = own.free.get()?;
         // SAFETY: a free block holds a link (I3), and is the owner's (I2).
-        own.free.set(unsafe { block.read() }.next);
+        own.free.set(unsafe { block.read() }.0);
         own.used.set(own.used.get() + 1);
         Some(block.cast())
     }
@@ -471,11 +450,11 @@ impl ChunkRef {
     #[inline]
     fn carve(self) -> Option<NonNull<u8>> {
         let own = &self.own;
-        let offset = own.fresh.get();
+        let offset = BEGIN + own.carved.get();
         if offset + BLOCK > END {
             return None;
         }
-        own.fresh.set(offset + BLOCK);
+        own.carved.set(own.carved.get() + BLOCK);
         own.used.set(own.used.get() + 1);
         // SAFETY: the chunk has END bytes.
         Some(unsafe { self.0.cast::<u8>().add(offset) })
@@ -483,7 +462,7 @@ impl ChunkRef {
 }
 
 /// Chunks of one slab in one state. Owner only.
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct List {
     first: Cell<Option<ChunkRef>>,
 }
@@ -517,41 +496,12 @@ impl List {
     }
 }
 
-/// What others have freed. Every chunk of the slab keeps it alive.
+/// Where others send what they have freed. Alone in its cache lines.
+#[derive(Debug, Default)]
 #[repr(align(128))]
 struct Mailbox {
     head: AtomicPtr<Link>,
 }
 
-/// The head after the slab's end: no block's address.
+/// The head of a closed mailbox: no block's address.
 const CLOSED: *mut Link = ptr::without_provenance_mut(1);
-
-impl Mailbox {
-    /// Sends a block to its owner. `false`, if the mailbox is closed.
-    ///
-    /// # Safety
-    ///
-    /// The block is out, of a chunk of this mailbox's slab, and not used any more; it is given away, if the result is `true`.
-    unsafe fn send(&self, link: NonNull<Link>) -> bool {
-        let mut head = self.head.load(Relaxed);
-        while head != CLOSED {
-            // SAFETY: the block is ours until the exchange.
-            unsafe { link.write(Link { next: NonNull::new(head) }) };
-            match self.head.compare_exchange_weak(head, link.as_ptr(), Release, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => head = now,
-            }
-        }
-        false
-    }
-
-    /// Takes every block. Owner only.
-    fn take(&self) -> Option<NonNull<Link>> {
-        NonNull::new(self.head.swap(ptr::null_mut(), Acquire))
-    }
-
-    /// Takes every block, and accepts no more. Owner only, once.
-    fn close(&self) -> Option<NonNull<Link>> {
-        NonNull::new(self.head.swap(CLOSED, Acquire))
-    }
-}

@@ -25,6 +25,7 @@ use super::{Builder, Joiner, Result, Thread};
 use crate::{
     cancel::{self, Cancelled},
     park::{WaitReason, Waiter, Waker},
+    scheduler::current,
 };
 
 /// What the scope and its green threads share.
@@ -84,7 +85,8 @@ impl<T> Drop for Packet<'_, T> {
 ///
 /// # Panics
 ///
-/// If `f` panics, with its payload, after all have ended; if one that was not joined by hand panicked.
+/// If `f` panics, with its payload, after all have ended; if one that was not joined by hand panicked; inside
+/// [`no_suspend`](super::no_suspend), before `f` is called.
 ///
 /// # Examples
 ///
@@ -105,6 +107,8 @@ pub fn scope<'env, F, T>(f: F) -> T
 where
     F: for<'scope> FnOnce(&'scope Scope<'scope, 'env>) -> T,
 {
+    // Q2: inside `no_suspend` the wait would panic.
+    current::assert_may_suspend();
     let scope = Scope { count: Arc::default(), env: PhantomData, scope: PhantomData };
     // Q2: `f` may unwind only after the wait.
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
