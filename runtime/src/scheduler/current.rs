@@ -1,4 +1,4 @@
-//! Who runs here: the only thread-local of the runtime, and the only way to it.
+//! Who runs here: the scheduler's only thread-local, and the only way to it.
 //!
 //! # Invariants
 //!

@@ -28,7 +28,7 @@
 //!
 //! # Orderings
 //!
-//! All loads and stores of `counts` and `asleep` are Relaxed; what orders them against the queues are the `SeqCst` fences of D2,
+//! All loads and stores of `counts` and `asleep` but one (`stop_searching`) are Relaxed; what orders them against the queues are the `SeqCst` fences of D2,
 //! each notifier's against each sleeper's. (loom models fences, but treats `SeqCst` accesses as `AcqRel`.)
 //!
 //! # Checked by
@@ -43,7 +43,7 @@ use crossbeam_utils::CachePadded;
 
 use crate::prim::{
     Mutex,
-    atomic::{AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst, fence},
+    atomic::{AtomicBool, AtomicU64, Ordering::AcqRel, Ordering::Relaxed, Ordering::SeqCst, fence},
 };
 
 /// One sleeping worker, in the low half of `counts`.
@@ -85,7 +85,8 @@ impl Idle {
     /// Found work. `true`: it was the last searcher and must look whether there is more, and if so `notify`.
     #[must_use]
     pub fn stop_searching(&self) -> bool {
-        let last = self.counts.fetch_sub(SEARCHING, Relaxed) / SEARCHING == 1;
+        // The last searcher sees what those before it took from one queue and put in another.
+        let last = self.counts.fetch_sub(SEARCHING, AcqRel) / SEARCHING == 1;
         if last {
             fence(SeqCst); // D2, pairs with `notify`
         }

@@ -10,7 +10,7 @@
 //!
 //! # Invariants
 //!
-//! - **O1** While a driver exists and all workers sleep, one thread blocks in it: the worker that holds `Shared::polling`, or
+//! - **O1** While a driver exists and all workers sleep, within two ticks one thread blocks in it: the worker that holds `Shared::polling`, or
 //!   the poller thread.
 //! - **O2** The poller thread sleeps without a time limit only after it announced so in `deep`, fenced, and found all workers asleep; a
 //!   worker that leaves its sleep fences and looks at `deep`. So one of them sees the other.

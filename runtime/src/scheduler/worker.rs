@@ -32,7 +32,7 @@ use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
     park::Batch,
-    prim::atomic::Ordering::{Acquire, Relaxed, Release},
+    prim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
     queue::list::TaskList,
     stack::StackCache,
     task::{
@@ -54,7 +54,7 @@ pub(crate) struct Worker {
     remote: NonNull<Remote>,
     /// Tasks that have not started; newest first for us, oldest first for thieves.
     pub(super) spawned: Deque<TaskRef>,
-    /// Roaming tasks that are ready; oldest first.
+    /// Roaming tasks that are ready, and what came from the injector; oldest first.
     pub(super) woken: Deque<TaskRef>,
     /// Ready tasks whose home this is; oldest first.
     local: TaskList,
@@ -303,7 +303,13 @@ impl Worker {
         let share = self.shared.injector.len() / self.shared.remotes.len() + 1;
         loop {
             match self.shared.injector.steal_batch_with_limit_and_pop(&self.woken, share.min(32)) {
-                crossbeam_deque::Steal::Success(task) => return Some(task),
+                crossbeam_deque::Steal::Success(task) => {
+                    if !self.woken.is_empty() {
+                        // For a moment the rest was in neither queue; who looked then did not see it.
+                        self.notify();
+                    }
+                    return Some(task);
+                }
                 crossbeam_deque::Steal::Empty => return None,
                 crossbeam_deque::Steal::Retry => {}
             }
@@ -508,7 +514,7 @@ impl Worker {
 
     /// Puts `task` in the run-next slot, and what stood there where others can steal it.
     fn drive_out(&self, task: *mut Header) {
-        let before = self.remote().run_next.swap(task, std::sync::atomic::Ordering::AcqRel);
+        let before = self.remote().run_next.swap(task, AcqRel);
         let Some(before) = NonNull::new(before) else { return };
         // SAFETY: the slot owned a reference, which the swap took out once.
         let before = unsafe { TaskRef::from_raw(before) };

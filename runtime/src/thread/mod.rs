@@ -118,7 +118,7 @@ pub fn park_timeout(timeout: Duration) {
 ///
 /// # Suspension
 ///
-/// Suspends the green thread, if others are ready; yields the OS thread outside the runtime.
+/// Suspends the green thread; yields the OS thread outside the runtime.
 ///
 /// # Cancellation
 ///
