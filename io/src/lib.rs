@@ -1,0 +1,75 @@
+//! Sockets for green threads: the names, signatures and meaning of `std::net`, parking instead of blocking.
+//!
+//! This is a layer of `sward`; programs use it through that crate. Everything here works on a green thread, which is
+//! parked while it waits, and on an OS thread outside the runtime, which is blocked.
+//!
+//! ```
+//! use std::io::{self, Read, Write};
+//! use sward_io::net::{TcpListener, TcpStream};
+//! use sward_runtime::thread;
+//!
+//! /// Sends back what it reads, a green thread for each connection.
+//! fn echo(listener: TcpListener) -> io::Result<()> {
+//!     for stream in listener.incoming() {
+//!         let stream = stream?;
+//!         thread::spawn(move || io::copy(&mut &stream, &mut &stream));
+//!     }
+//!     Ok(())
+//! }
+//!
+//! let listener = TcpListener::bind("127.0.0.1:0")?;
+//! let addr = listener.local_addr()?;
+//! thread::spawn(move || echo(listener));
+//!
+//! let mut client = TcpStream::connect(addr)?;
+//! client.write_all(b"over and out")?;
+//! let mut answer = [0; 12];
+//! client.read_exact(&mut answer)?;
+//! assert_eq!(&answer, b"over and out");
+//! # Ok::<(), io::Error>(())
+//! ```
+//!
+//! # How it works
+//!
+//! An operation is tried first, with one system call. Only when it would block is the descriptor registered, once and
+//! for life, with the reactor of the runtime, and the caller parked. The kernel tells the reactor of changes only
+//! (edge-triggered); a word per direction remembers them, so that an operation which has nothing to do costs no system
+//! call, and one that read less than it asked for need not ask again. In reading order:
+//!
+//! | module | |
+//! |---|---|
+//! | `readiness` | the word: what is known of one direction, and that somebody waits for more |
+//! | `direction` | the word and the list of those who wait |
+//! | `sys` | epoll on Linux, `polling` elsewhere; transfers that never block |
+//! | `reactor` | which descriptors are registered, and whom an event concerns |
+//! | `source` | a descriptor: try, wait, try again |
+//! | `net` | the public sockets |
+//!
+//! # Features
+//!
+//! - `polling`: collects readiness through the `polling` crate on Linux too, as on other Unixes. For tests.
+#![deny(unsafe_code)]
+#![doc(test(attr(deny(warnings))))]
+
+mod direction;
+mod error;
+mod options;
+mod prim;
+mod reactor;
+mod readiness;
+mod source;
+mod sys;
+
+pub mod net;
+
+pub use error::RuntimeClosed;
+pub use reactor::Reactor;
+
+/// The readiness protocol, for the models in `loom-tests` to drive. Not part of the public API.
+#[doc(hidden)]
+pub mod model {
+    pub use crate::{
+        direction::{Direction, Ticket},
+        readiness::{Readiness, Snapshot, Wait, Wake},
+    };
+}

@@ -1,0 +1,17 @@
+//! TCP sockets that park the green thread instead of blocking its worker.
+//!
+//! The types, methods and errors are those of [`std::net`]; what differs is said where it does. Addresses are
+//! `std`'s own types. A socket works on green threads and on OS threads outside the runtime alike, and may be used
+//! from both at once.
+
+mod addr;
+mod fd;
+mod tcp;
+
+pub use addr::ToSocketAddrs;
+pub use tcp::{Incoming, TcpListener, TcpStream};
+
+#[doc(no_inline)]
+pub use std::net::{
+    AddrParseError, IpAddr, Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr, SocketAddrV4, SocketAddrV6,
+};

@@ -1,0 +1,444 @@
+//! A descriptor that green threads wait on.
+//!
+//! A source owns its descriptor and runs operations on it: each is tried, and when it would block, the caller waits
+//! until the reactor says that it may go on. The first operation that would block registers the descriptor with the
+//! reactor of the current runtime, once and for life; a connection that never has to wait is never registered.
+//!
+//! # Roles
+//!
+//! | who | does |
+//! |---|---|
+//! | any number of green and OS threads, through `&Source` | [`run`](Source::run), [`wait`](Source::wait) |
+//! | the reactor, under the lock of its slab | [`Shared::signal`], [`Shared::shut`] |
+//! | the owner | [`release`](Source::release), drop |
+//!
+//! # States
+//!
+//! ```text
+//!   unregistered ── 1 register: an operation would block ──▶ registered ── 2 drop, release ──▶ closed
+//!        └──────────────── 2 drop, release ────────────────────────────────────────────────────▲
+//! ```
+//!
+//! # Invariants
+//!
+//! - **I1** Every waker in a direction's list was put there by `Source::wait`, and stands there at most as long as the
+//!   `Enqueued` of that call lives, which takes it out, under the lock of the list, unless somebody else has; and it
+//!   is declared after the `Waiter` in that frame, so it ends first.
+//! - **I2** The descriptor is open as long as the registration lives: the source owns both, and ends the registration
+//!   first.
+//! - **I3** The descriptor is in non-blocking mode, as far as it is up to us: whoever creates a source saw to it.
+//! - **I4** When the source ends nobody waits on it: whoever waits borrows it.
+//!
+//! # Orderings
+//!
+//! The registration is published by its `OnceLock`. The rest is in `readiness.rs`.
+//!
+//! # Suspension
+//!
+//! `wait` suspends, and so does `run`; no lock is held there, and nothing thread-local is borrowed. `run` may also
+//! yield, before the operation: what has been transferred is never lost to a cancellation.
+//!
+//! # Rejected
+//!
+//! - *Registering when a socket is created.* A system call and an allocation for connections that may never wait; and
+//!   the conversions from `std`'s sockets would have to fail.
+//! - *Clones that share one source.* `std`'s clones are descriptors of their own: each can be converted, passed on or
+//!   closed. Two directions of one descriptor need no clones here anyway.
+//! - *A pointer to the operation's buffer in the waiter, filled by the reactor.* That is io_uring's job.
+//!
+//! # Checked by
+//!
+//! `tests/tcp_concurrency.rs`, `tests/tcp_clone.rs`, `loom-tests/tests/readiness.rs`.
+//!
+//! # Sources
+//!
+//! Go's `internal/poll/fd_unix.go`; smol-rs/async-io `reactor.rs`.
+#![expect(unsafe_code, reason = "claims of waiters, which I1 keeps alive")]
+
+use std::{
+    io, mem,
+    os::fd::{AsFd, AsRawFd, RawFd},
+    panic::{RefUnwindSafe, UnwindSafe},
+    sync::{Arc, OnceLock},
+    time::{Duration, Instant},
+};
+
+use socket2::SockRef;
+use sward_runtime::{
+    budget, cancel,
+    park::{Batch, Claimed, Outcome, WaitReason, Waiter, Waker},
+};
+
+use crate::{
+    direction::{Direction, Ticket},
+    error::RuntimeClosed,
+    options::{Options, deadline_in},
+    prim::Mutex,
+    reactor::Reactor,
+    readiness::Snapshot,
+    sys::{Event, Key, SHORT_MEANS_EMPTY},
+};
+
+/// A direction in which to wait.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Interest {
+    Read,
+    Write,
+}
+
+/// What an operation waits for, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Operation {
+    pub(crate) interest: Interest,
+    pub(crate) reason: WaitReason,
+    pub(crate) limit: Limit,
+}
+
+/// When a wait ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Limit {
+    /// As the socket's timeout for this direction says.
+    Timeout,
+    /// Then, or never.
+    Deadline(Option<Instant>),
+}
+
+impl Operation {
+    pub(crate) const READ: Self = Self::new(Interest::Read, WaitReason::Readable);
+    pub(crate) const WRITE: Self = Self::new(Interest::Write, WaitReason::Writable);
+    pub(crate) const ACCEPT: Self = Self::new(Interest::Read, WaitReason::Accept);
+
+    const fn new(interest: Interest, reason: WaitReason) -> Self {
+        Self { interest, reason, limit: Limit::Timeout }
+    }
+
+    pub(crate) const fn connect(deadline: Option<Instant>) -> Self {
+        Self { interest: Interest::Write, reason: WaitReason::Connect, limit: Limit::Deadline(deadline) }
+    }
+}
+
+/// A descriptor and its place in a reactor.
+#[derive(Debug)]
+pub(crate) struct Source<T: AsFd> {
+    // Declared before `io`, so dropped before it (I2).
+    registration: OnceLock<Registration>,
+    /// Held by whoever registers, so that nobody registers twice.
+    registering: Mutex<()>,
+    /// Made when first set or shared.
+    options: OnceLock<Arc<Options>>,
+    io: T,
+}
+
+// A panic leaves nothing of a source half done: no lock is held while foreign code runs.
+impl<T: AsFd> UnwindSafe for Source<T> {}
+impl<T: AsFd> RefUnwindSafe for Source<T> {}
+
+impl<T: AsFd> Source<T> {
+    /// Takes a socket that is in non-blocking mode (I3).
+    pub(crate) fn new(io: T) -> Self {
+        Self { registration: OnceLock::new(), registering: Mutex::new(()), options: OnceLock::new(), io }
+    }
+
+    /// Takes a socket from elsewhere: makes it non-blocking (I3) and takes over its timeouts.
+    pub(crate) fn adopt(io: T) -> Self {
+        let source = Self::new(io);
+        let socket = SockRef::from(&source.io);
+        // These fail only if the descriptor is no open socket, which every operation on it will report.
+        let _ = socket.set_nonblocking(true);
+        let timeouts = [(Interest::Read, socket.read_timeout()), (Interest::Write, socket.write_timeout())];
+        for (interest, timeout) in timeouts {
+            if let Ok(timeout @ Some(_)) = timeout {
+                let _ = source.options().set_timeout(interest, timeout);
+            }
+        }
+        source
+    }
+
+    /// Takes a duplicate of the descriptor, which shares this one's options.
+    pub(crate) fn share_with(&self, io: T) -> Self {
+        let options = OnceLock::from(Arc::clone(self.options()));
+        Self { registration: OnceLock::new(), registering: Mutex::new(()), options, io }
+    }
+
+    /// (2) Gives the socket back as `std` would have it: with its timeouts, and blocking unless told otherwise.
+    pub(crate) fn release(self) -> T {
+        let Self { registration, options, io, .. } = self;
+        // The descriptor is still open (I2).
+        drop(registration);
+        let socket = SockRef::from(&io);
+        // As in `adopt`, an error here is one that every operation will report.
+        if let Some(options) = options.get() {
+            let _ = socket.set_read_timeout(options.timeout(Interest::Read));
+            let _ = socket.set_write_timeout(options.timeout(Interest::Write));
+        }
+        let _ = socket.set_nonblocking(options.get().is_some_and(|options| options.is_nonblocking()));
+        io
+    }
+
+    /// The socket, for what never waits.
+    pub(crate) fn io(&self) -> &T {
+        &self.io
+    }
+
+    /// The options, made if need be.
+    pub(crate) fn options(&self) -> &Arc<Options> {
+        self.options.get_or_init(|| Arc::new(Options::new()))
+    }
+
+    /// How long operations in this direction wait.
+    pub(crate) fn timeout(&self, interest: Interest) -> Option<Duration> {
+        self.options.get().and_then(|options| options.timeout(interest))
+    }
+
+    /// Whether operations return `WouldBlock` instead of waiting.
+    pub(crate) fn is_nonblocking(&self) -> bool {
+        self.options.get().is_some_and(|options| options.is_nonblocking())
+    }
+
+    /// Runs an operation to its end: tries it while the source is ready, and waits while it is not.
+    ///
+    /// `attempt` is the operation: one system call that does not block. `is_short` says of its result that the kernel
+    /// had no more to give or to take.
+    #[inline]
+    pub(crate) fn run<R>(
+        &self,
+        operation: Operation,
+        mut attempt: impl FnMut(&T) -> io::Result<R>,
+        is_short: impl FnOnce(&R) -> bool,
+    ) -> io::Result<R> {
+        // Before the operation, not after it: who is ended here has lost nothing.
+        budget::spend();
+        let mut turn = Turn { deadline: None, baton: None };
+        loop {
+            let direction =
+                self.registration.get().map(|registration| registration.shared.direction(operation.interest));
+            // Before the system call that it vouches for.
+            let seen = direction.map_or(Snapshot::UNREGISTERED, |direction| direction.readiness().load());
+            if let Some(direction) = direction
+                && !seen.is_to_be_tried()
+                && self.wait(direction, seen, operation, &mut turn)?
+            {
+                continue;
+            }
+            match attempt(&self.io) {
+                Ok(result) => {
+                    if let Some(direction) = direction
+                        && SHORT_MEANS_EMPTY
+                        && is_short(&result)
+                    {
+                        direction.readiness().clear_after_short(seen);
+                    }
+                    return Ok(result);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    self.blocked(error, direction.map(|direction| (direction, seen)), operation.interest)?;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Waits until there is something to try. `false`: the socket is not to wait, so try at once.
+    #[inline(never)]
+    fn wait<'a>(
+        &'a self,
+        direction: &'a Direction<Waker>,
+        seen: Snapshot,
+        operation: Operation,
+        turn: &mut Turn<'a>,
+    ) -> io::Result<bool> {
+        if seen.is_shut() {
+            // Who is to end with the runtime ends, instead of handling an error.
+            cancel::check();
+            return Err(RuntimeClosed.into());
+        }
+        if self.is_nonblocking() {
+            return Ok(false);
+        }
+        turn.baton = None;
+        let deadline = *turn.deadline.get_or_insert_with(|| self.deadline(operation));
+        turn.baton = Enqueued::wait(direction, operation.reason, deadline)?;
+        Ok(true)
+    }
+
+    /// Sees to it that an operation which would block can be waited for.
+    #[cold]
+    fn blocked(
+        &self,
+        error: io::Error,
+        seen: Option<(&Direction<Waker>, Snapshot)>,
+        interest: Interest,
+    ) -> io::Result<()> {
+        if let Some((direction, seen)) = seen {
+            direction.readiness().clear_after_would_block(seen);
+        }
+        if self.is_nonblocking() {
+            return Err(error);
+        }
+        match seen {
+            Some(_) => Ok(()),
+            // As in `wait`: a runtime that is ending starts no reactor.
+            None => self.register(interest).inspect_err(|_| cancel::check()),
+        }
+    }
+
+    /// (1) Registers the descriptor with the reactor of the current runtime. The direction in which it would just have
+    /// blocked starts empty: if something came since, the kernel reports it as soon as it knows the descriptor.
+    fn register(&self, blocked: Interest) -> io::Result<()> {
+        let _registering = self.registering.lock();
+        if self.registration.get().is_some() {
+            return Ok(());
+        }
+        let reactor = Reactor::current()?;
+        let fd = self.io.as_fd().as_raw_fd();
+        let shared = Arc::new(Shared::new(blocked != Interest::Read, blocked != Interest::Write));
+        let key = reactor.register(fd, Arc::clone(&shared))?;
+        self.registration.get_or_init(|| Registration { reactor, key, fd, shared });
+        Ok(())
+    }
+
+    fn deadline(&self, operation: Operation) -> Option<Instant> {
+        match operation.limit {
+            Limit::Timeout => self.timeout(operation.interest).and_then(deadline_in),
+            Limit::Deadline(deadline) => deadline,
+        }
+    }
+}
+
+/// What an operation in progress has come by.
+struct Turn<'a> {
+    /// Known since the first wait.
+    deadline: Option<Option<Instant>>,
+    /// Held since it was woken; passed on when the operation ends, however it ends.
+    baton: Option<Baton<'a>>,
+}
+
+/// The duty of an operation that was woken: to wake the next if it leaves something behind.
+struct Baton<'a>(&'a Direction<Waker>);
+
+impl Drop for Baton<'_> {
+    fn drop(&mut self) {
+        if let Some(next) = self.0.pass_on(claim) {
+            next.schedule();
+        }
+    }
+}
+
+/// A waiter in a direction's list.
+struct Enqueued<'a> {
+    direction: &'a Direction<Waker>,
+    ticket: Ticket,
+}
+
+impl<'a> Enqueued<'a> {
+    /// Waits for the next event. `None`: there has been one.
+    fn wait(
+        direction: &'a Direction<Waker>,
+        reason: WaitReason,
+        deadline: Option<Instant>,
+    ) -> io::Result<Option<Baton<'a>>> {
+        let mut waiter = Waiter::new(reason);
+        let Some(ticket) = direction.enqueue(waiter.waker()) else { return Ok(None) };
+        // INVARIANT (I1): ends before `waiter` does.
+        let enqueued = Self { direction, ticket };
+        match waiter.wait(deadline) {
+            Outcome::Woken => {
+                // INVARIANT (I1): who claimed it took it out.
+                mem::forget(enqueued);
+                Ok(Some(Baton(direction)))
+            }
+            // What `std` returns when the kernel's own timeout ends a wait.
+            Outcome::TimedOut => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+            Outcome::Cancelled => {
+                drop(enqueued);
+                cancel::unwind()
+            }
+        }
+    }
+}
+
+impl Drop for Enqueued<'_> {
+    fn drop(&mut self) {
+        if !self.direction.remove(self.ticket) {
+            // Whoever took it out may have left the duty to a waiter that will not run on.
+            drop(Baton(self.direction));
+        }
+    }
+}
+
+/// A descriptor's place in a reactor.
+#[derive(Debug)]
+struct Registration {
+    reactor: Arc<Reactor>,
+    key: Key,
+    fd: RawFd,
+    shared: Arc<Shared>,
+}
+
+impl Drop for Registration {
+    fn drop(&mut self) {
+        self.reactor.deregister(self.fd, self.key);
+    }
+}
+
+/// What the reactor knows of a source.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    read: Direction<Waker>,
+    write: Direction<Waker>,
+}
+
+impl Shared {
+    /// Creates the two directions, each assumed ready or seen to be not.
+    pub(crate) fn new(readable: bool, writable: bool) -> Self {
+        Self { read: Direction::new(readable), write: Direction::new(writable) }
+    }
+
+    /// Records an event and claims those that it wakes.
+    pub(crate) fn signal(&self, event: Event, ready: &mut Batch) {
+        if event.readable
+            && let Some(claimed) = self.read.signal(event.read_held, claim)
+        {
+            ready.push(claimed);
+        }
+        if event.writable
+            && let Some(claimed) = self.write.signal(event.write_held, claim)
+        {
+            ready.push(claimed);
+        }
+    }
+
+    /// Ends both directions and claims all that wait.
+    pub(crate) fn shut(&self, ready: &mut Batch) {
+        self.read.shut(claim, |claimed| ready.push(claimed));
+        self.write.shut(claim, |claimed| ready.push(claimed));
+    }
+
+    /// What is known of reading and of writing.
+    #[cfg(test)]
+    pub(crate) fn is_ready(&self) -> (bool, bool) {
+        (self.read.readiness().load().is_ready(), self.write.readiness().load().is_ready())
+    }
+
+    /// Whether both directions have ended.
+    #[cfg(test)]
+    pub(crate) fn is_shut(&self) -> bool {
+        [&self.read, &self.write].iter().all(|direction| direction.readiness().load().is_shut())
+    }
+
+    fn direction(&self, interest: Interest) -> &Direction<Waker> {
+        match interest {
+            Interest::Read => &self.read,
+            Interest::Write => &self.write,
+        }
+    }
+}
+
+/// Claims a waiter of a direction's list. Only for a `Direction` to call.
+fn claim(waker: &Waker) -> Option<Claimed> {
+    // SAFETY:
+    // 1. The direction calls this under the lock of the list in which the waker stands (`direction.rs`, I1).
+    // 2. The waiter takes itself out under that lock before its frame ends (I1).
+    unsafe { waker.claim() }
+}

@@ -1,0 +1,146 @@
+//! Sockets that never block: how they come to be, and transfers whatever their mode is.
+//!
+//! They are made and accepted in non-blocking mode, and not inherited by child processes. Each transfer is one system
+//! call with `MSG_DONTWAIT`: the mode alone would not do, for it belongs to what all duplicates of a descriptor share.
+//! Another process, or a duplicate that was turned into a socket of `std`, may switch it off; the flag makes sure that
+//! then no worker blocks in a transfer. For accepting there is no such flag.
+//!
+//! # Invariants
+//!
+//! - **I1** A `BorrowedFd` is open as long as its borrow lives.
+//! - **I2** An `IoSlice` has the layout of `iovec`, says `std`.
+//!
+//! # Orderings
+//!
+//! None: the kernel's.
+//!
+//! # Suspension
+//!
+//! Nothing here suspends or blocks.
+//!
+//! # Rejected
+//!
+//! - *`std`'s `Read` and `Write` on the inner socket.* The same system calls without the flag.
+//!
+//! # Checked by
+//!
+//! `tests/tcp.rs`, `tests/tcp_convert.rs`.
+//!
+//! # Sources
+//!
+//! recv(2), sendmsg(2).
+#![expect(unsafe_code, reason = "system calls")]
+
+use std::{
+    io::{self, IoSlice, IoSliceMut},
+    mem,
+    os::fd::{AsRawFd, BorrowedFd},
+};
+
+use libc::{c_int, msghdr};
+use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
+
+/// The most slices that one call takes; `std` cuts longer lists off too.
+pub(crate) const MAX_SLICES: usize = 1024;
+
+/// The most bytes that one call moves, on any system that we know.
+const MAX_BYTES: usize = 0x7fff_f000;
+
+/// Do not block; and no `SIGPIPE`, as in `std`, which sets an option of the socket where there is no such flag.
+#[cfg(not(target_vendor = "apple"))]
+const SEND_FLAGS: c_int = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+#[cfg(target_vendor = "apple")]
+const SEND_FLAGS: c_int = libc::MSG_DONTWAIT;
+
+/// Makes a stream socket, in one system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn open(domain: Domain, protocol: Protocol) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), Some(protocol))
+}
+
+/// Makes a stream socket.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn open(domain: Domain, protocol: Protocol) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, Some(protocol))?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
+/// Accepts a connection, in one system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
+    SockRef::from(&listener).accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
+}
+
+/// Accepts a connection.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
+    let (socket, addr) = SockRef::from(&listener).accept()?;
+    socket.set_nonblocking(true)?;
+    Ok((socket, addr))
+}
+
+/// Receives into `buffer`.
+pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    receive_with(socket, buffer, libc::MSG_DONTWAIT)
+}
+
+/// Receives into `buffer` and leaves the data where it was.
+pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
+    receive_with(socket, buffer, libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+/// Sends from `buffer`.
+pub(crate) fn send(socket: BorrowedFd<'_>, buffer: &[u8]) -> io::Result<usize> {
+    // SAFETY: the descriptor is open (I1), and the kernel reads no more than the length of `buffer`.
+    transferred(unsafe { libc::send(socket.as_raw_fd(), buffer.as_ptr().cast(), buffer.len(), SEND_FLAGS) })
+}
+
+/// Receives into several buffers, one after the other.
+pub(crate) fn receive_vectored(socket: BorrowedFd<'_>, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+    let count = buffers.len().min(MAX_SLICES);
+    let mut message = message(buffers.as_mut_ptr().cast(), count);
+    // SAFETY:
+    // 1. The descriptor is open (I1).
+    // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2), borrowed mutably.
+    transferred(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
+}
+
+/// Sends from several buffers, one after the other.
+pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+    let count = buffers.len().min(MAX_SLICES);
+    let message = message(buffers.as_ptr().cast_mut().cast(), count);
+    // SAFETY:
+    // 1. The descriptor is open (I1).
+    // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2); sending writes to none of them.
+    transferred(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, SEND_FLAGS) })
+}
+
+/// Whether a transfer of `done` bytes out of `wanted` was cut short because the kernel had no more data or room. Not the
+/// end of a stream, and not a transfer that reached the kernel's own limit.
+///
+/// This is so for TCP, urgent data aside. It is not so for sockets that keep messages apart: a read of a Unix stream
+/// stops at passed descriptors, with more behind them.
+pub(crate) fn is_short(done: usize, wanted: usize) -> bool {
+    done != 0 && done < wanted.min(MAX_BYTES)
+}
+
+fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<usize> {
+    // SAFETY: the descriptor is open (I1), and the kernel writes no more than the length of `buffer`.
+    transferred(unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) })
+}
+
+/// A message of buffers only: no address, no control data.
+fn message(buffers: *mut libc::iovec, count: usize) -> msghdr {
+    // SAFETY: all of `msghdr` is integers and pointers, for which zero is a value.
+    let mut message: msghdr = unsafe { mem::zeroed() };
+    message.msg_iov = buffers;
+    // The type of the length differs between systems; `MAX_SLICES` fits all.
+    message.msg_iovlen = count as _;
+    message
+}
+
+/// The result of a transfer.
+fn transferred(result: isize) -> io::Result<usize> {
+    usize::try_from(result).map_err(|_| io::Error::last_os_error())
+}
