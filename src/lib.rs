@@ -64,7 +64,7 @@
 //!
 //! One limit remains, which every stackful coroutine shares: unsafe code elsewhere that relies on calls of one OS thread
 //! nesting can be broken by two green threads that interleave on one worker. [`thread::no_suspend`] guards such calls. Known to need
-//! it: the `scoped-tls` crate, whose saved pointer is restored on return. Affected in meaning but not in memory safety: reentrant locks that
+//! it: the `scoped-tls` crate, whose saved pointer is restored on return. Affected in meaning only: reentrant locks that
 //! know their owner by OS thread, and span stacks such as those of `tracing`.
 //!
 //! # Limits

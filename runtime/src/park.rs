@@ -201,6 +201,7 @@ impl Waiter {
     /// # Suspension
     ///
     /// Parks the green thread; blocks an OS thread outside the runtime.
+    #[expect(clippy::missing_panics_doc, reason = "an invariant of this crate")]
     #[inline(always)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
         if let Some(outcome) = self.state().outcome() {

@@ -290,7 +290,7 @@ impl Runtime {
         let main = Box::new(Options { name: Some("main".into()), stack_size: None });
         let spawn = Spawn { options: Some(main), site: Location::caller() };
         // SAFETY: this call returns only after the green thread's end, so what `f` borrows outlives it; both types are Send.
-        let joiner = unsafe { spawn.from_outside(&self.shared, f) };
+        let joiner = unsafe { spawn.outside(&self.shared, f) };
         match joiner.unwrap_or_else(|rejected| rejected.joiner).join() {
             Ok(value) => value,
             Err(payload) => resume_unwind(payload),
@@ -367,6 +367,7 @@ impl Handle {
     /// # Errors
     ///
     /// Why the default runtime could not be started. A later call tries again.
+    #[expect(clippy::missing_panics_doc, reason = "an invariant of this function")]
     pub fn current_or_default() -> Result<Self, BuildError> {
         static DEFAULT: OnceLock<Runtime> = OnceLock::new();
         static STARTING: parking_lot::Mutex<()> = parking_lot::Mutex::new(());
@@ -430,7 +431,7 @@ impl Handle {
                 unsafe { spawn.on_worker(worker, f) }
             }
             // SAFETY: as above.
-            _ => unsafe { spawn.from_outside(&self.shared, f) }?,
+            _ => unsafe { spawn.outside(&self.shared, f) }?,
         };
         Ok(JoinHandle(joiner))
     }
@@ -440,6 +441,7 @@ impl Handle {
     /// # Errors
     ///
     /// Those of `start`; and if the runtime has a driver of another type, or has shut down.
+    #[expect(clippy::missing_panics_doc, reason = "an invariant of this function")]
     pub fn driver<D: Driver>(&self, start: impl FnOnce() -> io::Result<D>) -> io::Result<Arc<D>> {
         let shared = &self.shared;
         if shared.driver.get().is_none() {
@@ -469,6 +471,13 @@ impl Handle {
         usize::try_from(self.shared.live()).unwrap_or(usize::MAX)
     }
 
+    /// The most bytes of stack that any green thread has used, as far as is known: it is seen when the pages of a finished one are
+    /// given back. Zero in release builds.
+    #[must_use]
+    pub fn stack_high_water(&self) -> usize {
+        self.shared.stacks.high_water()
+    }
+
     pub(crate) fn shared(&self) -> &Shared {
         &self.shared
     }
@@ -478,6 +487,7 @@ impl Handle {
             .field("workers", &self.workers())
             .field("roaming", &self.shared.roaming)
             .field("live", &self.live())
+            .field("stacks", &self.shared.stacks.live())
             .finish_non_exhaustive()
     }
 }

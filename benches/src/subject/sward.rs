@@ -97,7 +97,7 @@ impl Subject for Sward {
             };
             let other = echo.thread();
             let start = Instant::now();
-            (0..rounds).for_each(|_| turns.ping(&other));
+            (0..rounds).for_each(|_| turns.ping(other));
             let elapsed = start.elapsed();
             join(echo)?;
             Ok(elapsed)

@@ -51,6 +51,14 @@ const SLEEPING: u64 = 1;
 /// One searching worker, in the high half.
 const SEARCHING: u64 = 1 << 32;
 
+const fn searching(counts: u64) -> u64 {
+    counts >> 32
+}
+
+const fn sleeping(counts: u64) -> u64 {
+    counts & (SEARCHING - 1)
+}
+
 /// The protocol's state. See the module.
 #[derive(Debug)]
 pub struct Idle {
@@ -75,7 +83,7 @@ impl Idle {
     /// Asks to search. Several that ask at once may exceed the limit for a moment; it is there to save power.
     #[must_use]
     pub fn start_searching(&self) -> bool {
-        if self.counts.load(Relaxed) / SEARCHING >= self.max_searching {
+        if searching(self.counts.load(Relaxed)) >= self.max_searching {
             return false;
         }
         self.counts.fetch_add(SEARCHING, Relaxed);
@@ -86,7 +94,7 @@ impl Idle {
     #[must_use]
     pub fn stop_searching(&self) -> bool {
         // The last searcher sees what those before it took from one queue and put in another.
-        let last = self.counts.fetch_sub(SEARCHING, AcqRel) / SEARCHING == 1;
+        let last = searching(self.counts.fetch_sub(SEARCHING, AcqRel)) == 1;
         if last {
             fence(SeqCst); // D2, pairs with `notify`
         }
@@ -124,7 +132,7 @@ impl Idle {
     pub fn notify(&self) -> Option<usize> {
         fence(SeqCst); // D2, pairs with `sleep` and `stop_searching`
         let counts = self.counts.load(Relaxed);
-        if counts / SEARCHING > 0 || counts % SEARCHING == 0 {
+        if searching(counts) > 0 || sleeping(counts) == 0 {
             return None;
         }
         self.take_sleeper()
@@ -133,7 +141,7 @@ impl Idle {
     #[cold]
     fn take_sleeper(&self) -> Option<usize> {
         let mut sleepers = self.sleepers.lock();
-        if self.counts.load(Relaxed) / SEARCHING > 0 {
+        if searching(self.counts.load(Relaxed)) > 0 {
             return None;
         }
         let worker = sleepers.pop()?;
@@ -171,7 +179,7 @@ impl Idle {
     #[must_use]
     pub fn could_wake(&self) -> bool {
         let counts = self.counts.load(Relaxed);
-        counts / SEARCHING == 0 && counts % SEARCHING > 0
+        searching(counts) == 0 && sleeping(counts) > 0
     }
 
     /// Whether `worker` sleeps. A hint.
@@ -184,6 +192,6 @@ impl Idle {
     #[inline]
     #[must_use]
     pub fn sleeping(&self) -> usize {
-        (self.counts.load(Relaxed) % SEARCHING) as usize
+        sleeping(self.counts.load(Relaxed)) as usize
     }
 }

@@ -41,7 +41,9 @@ fn static_tls_size() -> usize {
         let info = unsafe { &*info };
         for i in 0..usize::from(info.dlpi_phnum) {
             // SAFETY: the record has that many headers.
-            let header = unsafe { &*info.dlpi_phdr.add(i) };
+            let header = unsafe { info.dlpi_phdr.add(i) };
+            // SAFETY: as above.
+            let header = unsafe { &*header };
             if header.p_type == libc::PT_TLS {
                 let aligned = (header.p_memsz as usize).next_multiple_of((header.p_align as usize).max(1));
                 // SAFETY: `sum` is the address of the atomic below.

@@ -27,7 +27,7 @@ use std::{
 
 use crossbeam_deque::Worker as Deque;
 
-use super::{CROWDED, DRAINING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use super::{CROWDED, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
@@ -650,7 +650,7 @@ impl StealOldest for Deque<TaskRef> {
 /// The life of a green thread, on its own stack.
 fn run_task(task: &Header) {
     // SAFETY: the task's only run.
-    unsafe { task.run_closure((*task.shared).phase.load(Relaxed) >= DRAINING) };
+    unsafe { task.run_closure(task.runtime().is_draining()) };
     // What is left are destructors, which may wait: not to be cut short.
     task.started().shields.set(1);
     destroy_locals(task);

@@ -154,6 +154,7 @@ impl Stack {
     }
 
     /// How many bytes frames may use. At least what was asked for, less the colour (at most 1,536 bytes).
+    #[cfg(test)]
     pub(crate) fn usable(&self) -> usize {
         self.base.get() - self.guard().end
     }

@@ -303,6 +303,7 @@ impl StackCache {
     }
 
     /// How many stacks are at hand.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.stacks.len()
     }

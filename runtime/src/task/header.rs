@@ -411,11 +411,17 @@ impl Header {
         Unwinding::Yes
     }
 
+    /// The running task's runtime.
+    #[inline]
+    pub(crate) fn runtime(&self) -> &Shared {
+        // SAFETY: the task runs, so its runtime is there (H2).
+        unsafe { &*self.shared }
+    }
+
     /// Whether a wait of the running task that begins now is to be cancelled at once.
     #[inline]
     pub(crate) fn is_cancel_due(&self) -> bool {
-        // SAFETY: the task runs, so its runtime is there (H2).
-        unsafe { &*self.shared }.is_draining() && self.shield() == Shield::Open
+        self.runtime().is_draining() && self.shield() == Shield::Open
     }
 
     /// What the task waits for, or waited for last.
@@ -446,10 +452,12 @@ const fn vtable<F: FnOnce() -> T, T>() -> Vtable {
 /// # Safety
 ///
 /// `header` heads a `TaskCell<F, T>`, and the caller owns its stage.
-unsafe fn data<F, T>(header: &Header) -> *mut Data<F, T> {
+unsafe fn data<'a, F, T>(header: &Header) -> &'a mut Data<F, T> {
     let cell = std::ptr::from_ref(header).cast::<TaskCell<F, T>>();
     // SAFETY: the cell's address is the header's (H3).
-    unsafe { (*cell).data.get() }
+    let data = unsafe { &(*cell).data };
+    // SAFETY: the caller owns the stage.
+    unsafe { &mut *data.get() }
 }
 
 /// # Safety
@@ -459,8 +467,8 @@ unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
     // SAFETY: the caller's contract.
     let data = unsafe { data::<F, T>(header) };
     header.stage.set(Stage::Empty);
-    // SAFETY: the stage held the closure, which is read once.
-    let closure = ManuallyDrop::into_inner(unsafe { std::ptr::read(&raw const (*data).closure) });
+    // SAFETY: the stage held the closure, which is taken once.
+    let closure = unsafe { ManuallyDrop::take(&mut data.closure) };
     let output = panic::catch_unwind(AssertUnwindSafe(|| {
         if cancelled {
             // Destructors may wait: not to be cut short.
@@ -469,8 +477,8 @@ unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
         }
         closure()
     }));
-    // SAFETY: the closure was moved out; nobody else looks before `join.finish` (J3).
-    unsafe { (&raw mut (*data).output).write(ManuallyDrop::new(output)) };
+    // The closure was moved out; nobody else looks before `join.finish` (J3).
+    data.output = ManuallyDrop::new(output);
     header.stage.set(Stage::Output);
 }
 
@@ -481,8 +489,10 @@ unsafe fn take<F, T>(header: &Header, to: *mut ()) {
     // SAFETY: the caller's contract.
     let data = unsafe { data::<F, T>(header) };
     header.stage.set(Stage::Empty);
-    // SAFETY: the stage held the output, which is moved out once.
-    unsafe { std::ptr::copy_nonoverlapping(&raw const (*data).output, to.cast(), 1) };
+    // SAFETY: the stage held the output, which is taken once.
+    let output = unsafe { ManuallyDrop::take(&mut data.output) };
+    // SAFETY: the caller's contract.
+    unsafe { to.cast::<Output<T>>().write(output) };
 }
 
 /// # Safety
@@ -493,9 +503,9 @@ unsafe fn clear<F, T>(header: &Header) {
     let data = unsafe { data::<F, T>(header) };
     match header.stage.replace(Stage::Empty) {
         // SAFETY: the stage says what is there.
-        Stage::Closure => unsafe { ManuallyDrop::drop(&mut (*data).closure) },
+        Stage::Closure => unsafe { ManuallyDrop::drop(&mut data.closure) },
         // SAFETY: as above.
-        Stage::Output => unsafe { ManuallyDrop::drop(&mut (*data).output) },
+        Stage::Output => unsafe { ManuallyDrop::drop(&mut data.output) },
         Stage::Empty => {}
     }
 }
@@ -505,7 +515,9 @@ unsafe fn clear<F, T>(header: &Header) {
 /// `header` heads a `TaskCell<F, T>` from `TaskRef::new`, and no reference is left.
 unsafe fn free<F, T>(header: NonNull<Header>) {
     // SAFETY: the caller holds the last reference.
-    unsafe { header.as_ref().drop_output() };
+    let task = unsafe { header.as_ref() };
+    // SAFETY: nobody else is left who could own the stage.
+    unsafe { task.drop_output() };
     // SAFETY: it was leaked from such a box.
     drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T>>().as_ptr()) });
 }

@@ -232,6 +232,7 @@ impl Thread {
     }
 
     /// The id, which no other thread of the process, green or not, ever has.
+    #[expect(clippy::missing_panics_doc, reason = "ids start at 1")]
     #[must_use]
     pub fn id(&self) -> ThreadId {
         let id = match &self.0 {

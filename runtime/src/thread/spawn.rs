@@ -129,7 +129,7 @@ impl Builder {
         let handle = Handle::current_or_default()?;
         check(handle.shared())?;
         // SAFETY: the caller's contract.
-        unsafe { spawn.from_outside(handle.shared(), f) }.map_err(|_| ShutDown(()).into())
+        unsafe { spawn.outside(handle.shared(), f) }.map_err(|_| ShutDown(()).into())
     }
 }
 
@@ -175,7 +175,7 @@ impl Spawn {
     /// # Safety
     ///
     /// As [`on_worker`](Self::on_worker).
-    pub(crate) unsafe fn from_outside<F, T>(self, shared: &Shared, f: F) -> Result<Joiner<T>, Rejected<T>>
+    pub(crate) unsafe fn outside<F, T>(self, shared: &Shared, f: F) -> Result<Joiner<T>, Rejected<T>>
     where
         F: FnOnce() -> T,
     {

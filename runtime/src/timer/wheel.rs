@@ -117,6 +117,7 @@ impl<T> Entry<T> {
 
     /// Tells whether the entry is linked. The wheel it belongs to is asked for as the proof that
     /// the caller is its holder: nobody else may look (I2).
+    #[cfg(test)]
     pub(crate) fn is_linked(&self, _wheel: &Wheel<T>) -> bool {
         self.place.get() != Place::UNLINKED
     }
@@ -167,6 +168,7 @@ impl<T> Wheel<T> {
     }
 
     /// Returns the number of linked entries.
+    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }

@@ -5,10 +5,10 @@ use std::{
     iter::FusedIterator,
     net::SocketAddr,
     os::fd::AsFd,
-    sync::atomic::{AtomicBool, Ordering::Relaxed},
     time::Duration,
 };
 
+use socket2::SockRef;
 use sward_runtime::{
     cancel,
     park::{Outcome, WaitReason, Waiter},
@@ -18,9 +18,13 @@ use super::TcpStream;
 use crate::{
     net::{ToSocketAddrs, addr::each_addr},
     options::deadline_in,
+    prim::atomic::{AtomicBool, Ordering::Relaxed},
     source::{Operation, Source},
     sys::socket,
 };
+
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 4096;
 
 /// How long an accept waits when the one before failed for want of descriptors or memory.
 const STARVED_PAUSE: Duration = Duration::from_millis(10);
@@ -86,6 +90,8 @@ impl TcpListener {
     pub fn bind<A: ToSocketAddrs>(addr: A) -> io::Result<Self> {
         let listener = each_addr(addr, |addr| std::net::TcpListener::bind(addr))?;
         listener.set_nonblocking(true)?;
+        // `std` asks for 128; a thousand clients that connect at once would wait for retries. The kernel has a limit of its own.
+        SockRef::from(&listener).listen(BACKLOG)?;
         Ok(Self::from_source(Source::new(listener)))
     }
 

@@ -201,33 +201,38 @@ fn who_frees_the_last_block_after_the_slabs_end_frees_its_chunk() {
 
 #[test]
 fn blocks_are_freed_by_four_threads_while_slabs_come_and_go() {
-    const THREADS: usize = 4;
-    let (senders, receivers): (Vec<_>, Vec<_>) = (0..THREADS).map(|_| mpsc::channel::<Block>()).unzip();
-    let threads: Vec<_> = receivers.into_iter().enumerate().map(|(me, inbox)| {
+    let (senders, inboxes): (Vec<_>, Vec<_>) = (0..4).map(|_| mpsc::channel()).unzip();
+    let start = |inbox| {
         let senders = senders.clone();
-        thread::spawn(move || {
-            let mut mailboxes = Vec::new();
-            for life in 0..5 {
-                let slab = Slab::new();
-                mailboxes.push(Arc::clone(&slab.mailbox));
-                for i in 0..scaled(10_000) {
-                    // Whoever is gone already: the block comes back, and is freed here.
-                    let _ = senders[(me + i) % THREADS].send(Block::new(&slab, i)).map_err(|back| back.0.free(None));
-                    while let Ok(block) = inbox.try_recv() {
-                        block.free((i % 3 != 0).then_some(&slab));
-                        if i % 2 == life % 2 {
-                            break;
-                        }
-                    }
+        thread::spawn(move || allocate_and_free(senders, inbox))
+    };
+    let threads: Vec<_> = inboxes.into_iter().map(start).collect();
+    drop(senders);
+    let mailboxes = threads.into_iter().flat_map(|thread| thread.join().expect("no assertion fails"));
+    let mailboxes: Vec<_> = mailboxes.collect();
+    assert!(mailboxes.iter().all(|mailbox| Arc::strong_count(mailbox) == 1));
+}
+
+/// Gives its blocks to everyone, and frees what it gets. Returns the mailboxes of its slabs.
+fn allocate_and_free(senders: Vec<mpsc::Sender<Block>>, inbox: mpsc::Receiver<Block>) -> Vec<Arc<Mailbox>> {
+    let mut mailboxes = Vec::new();
+    for life in 0..5 {
+        let slab = Slab::new();
+        mailboxes.push(Arc::clone(&slab.mailbox));
+        for i in 0..scaled(10_000) {
+            if let Err(back) = senders[i % senders.len()].send(Block::new(&slab, i)) {
+                back.0.free(None);
+            }
+            while let Ok(block) = inbox.try_recv() {
+                block.free((i % 3 != 0).then_some(&slab));
+                // Blocks pile up in every other life.
+                if life % 2 == 0 {
+                    break;
                 }
             }
-            drop(senders);
-            inbox.into_iter().for_each(|block| block.free(None));
-            mailboxes
-        })
-    });
-    let threads: Vec<_> = threads.collect();
+        }
+    }
     drop(senders);
-    let mailboxes: Vec<_> = threads.into_iter().flat_map(|thread| thread.join().expect("no assertion fails")).collect();
-    assert!(mailboxes.iter().all(|mailbox| Arc::strong_count(mailbox) == 1));
+    inbox.into_iter().for_each(|block| block.free(None));
+    mailboxes
 }
