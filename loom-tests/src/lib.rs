@@ -80,34 +80,19 @@ pub struct Parker {
 
 impl Parker {
     /// Takes the token, blocking until it is there.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "a poisoned model has already failed"
-    )]
+    #[expect(clippy::missing_panics_doc, reason = "a poisoned model has already failed")]
     pub fn park(&self) {
-        let mut token = self
-            .token
-            .lock()
-            .expect("no model panics while it holds a lock");
+        let mut token = self.token.lock().expect("no model panics while it holds a lock");
         while !*token {
-            token = self
-                .unparked
-                .wait(token)
-                .expect("no model panics while it holds a lock");
+            token = self.unparked.wait(token).expect("no model panics while it holds a lock");
         }
         *token = false;
     }
 
     /// Leaves the token.
-    #[expect(
-        clippy::missing_panics_doc,
-        reason = "a poisoned model has already failed"
-    )]
+    #[expect(clippy::missing_panics_doc, reason = "a poisoned model has already failed")]
     pub fn unpark(&self) {
-        *self
-            .token
-            .lock()
-            .expect("no model panics while it holds a lock") = true;
+        *self.token.lock().expect("no model panics while it holds a lock") = true;
         self.unparked.notify_one();
     }
 }

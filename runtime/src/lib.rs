@@ -64,6 +64,7 @@ pub mod model {
         },
         task::{
             join::{Finish, JoinWord},
+            slab::Slab,
             state::{Claim, Outcome, Place, Shield, State},
         },
     };

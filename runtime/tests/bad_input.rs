@@ -10,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Drops, child_case, child_succeeds, each_config, each_run, os_threads};
+use common::{
+    Drops, child_case, child_succeeds, each_config, each_run, os_threads, until_os_threads_are_gone,
+};
 use sward_runtime::{
     cancel::Cancelled,
     driver::Driver,
@@ -23,9 +25,7 @@ use sward_runtime::{
 /// The text of a panic.
 #[track_caller]
 fn panic_text<R>(f: impl FnOnce() -> R) -> String {
-    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else {
-        panic!("it should have panicked")
-    };
+    let Err(payload) = catch_unwind(AssertUnwindSafe(f)) else { panic!("it should have panicked") };
     match payload.downcast::<String>() {
         Ok(text) => *text,
         Err(payload) => (*payload.downcast::<&str>().expect("a panic with a text")).to_owned(),
@@ -59,10 +59,7 @@ fn a_runtimes_stack_size_is_rounded_up_or_refused() {
     }
     for size in [0, 1, 4_095, 16 << 10, (16 << 10) + 1, 1 << 20, 1 << 30] {
         let runtime = Builder::new().workers(1).stack_size(size).build().unwrap();
-        assert_eq!(
-            runtime.run(|| thread::spawn(|| format!("{}", 1)).join().unwrap()),
-            "1"
-        );
+        assert_eq!(runtime.run(|| thread::spawn(|| format!("{}", 1)).join().unwrap()), "1");
     }
 }
 
@@ -72,10 +69,7 @@ fn a_green_threads_stack_size_is_rounded_up_or_refused() {
         let drops = Drops::new();
         for size in [(1 << 30) + 1, usize::MAX] {
             let token = drops.token();
-            let error = thread::Builder::new()
-                .stack_size(size)
-                .spawn(move || drop(token))
-                .unwrap_err();
+            let error = thread::Builder::new().stack_size(size).spawn(move || drop(token)).unwrap_err();
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
         }
         assert_eq!(drops.count(), 2);
@@ -94,17 +88,10 @@ fn a_large_stack_can_be_used_to_its_end() {
     fn fill(bytes: usize) -> usize {
         let frame = [1_u8; 4_096];
         let used = std::hint::black_box(&frame).len();
-        if bytes <= 8_192 {
-            used
-        } else {
-            used + fill(bytes - 8_192)
-        }
+        if bytes <= 8_192 { used } else { used + fill(bytes - 8_192) }
     }
     each_run(|| {
-        let deep = thread::Builder::new()
-            .stack_size(64 << 20)
-            .spawn(|| fill(60 << 20))
-            .unwrap();
+        let deep = thread::Builder::new().stack_size(64 << 20).spawn(|| fill(60 << 20)).unwrap();
         assert_eq!(deep.join().unwrap(), (60 << 20) / 2);
     });
 }
@@ -115,10 +102,7 @@ fn run_on_a_green_thread_panics() {
         let runtime = config.build();
         let inner = config.build();
         runtime.run(|| {
-            for text in [
-                panic_text(|| sward_runtime::run(|| ())),
-                panic_text(|| inner.run(|| ())),
-            ] {
+            for text in [panic_text(|| sward_runtime::run(|| ())), panic_text(|| inner.run(|| ()))] {
                 assert!(text.contains("`run` called on a green thread"), "{text}");
             }
             assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
@@ -136,10 +120,7 @@ fn a_runtime_that_has_ended_takes_no_green_threads() {
 
         let token = drops.token();
         let error = handle.try_spawn(move || drop(token)).unwrap_err();
-        assert!(
-            error.get_ref().is_some_and(|inner| inner.is::<ShutDown>()),
-            "{error}"
-        );
+        assert!(error.get_ref().is_some_and(|inner| inner.is::<ShutDown>()), "{error}");
         assert_eq!(drops.count(), 1);
 
         let token = drops.token();
@@ -152,13 +133,7 @@ fn a_runtime_that_has_ended_takes_no_green_threads() {
         // The same from a green thread of another runtime.
         config.build().run(|| {
             let token = drops.token();
-            assert!(
-                handle
-                    .spawn(move || drop(token))
-                    .join()
-                    .unwrap_err()
-                    .is::<Cancelled>()
-            );
+            assert!(handle.spawn(move || drop(token)).join().unwrap_err().is::<Cancelled>());
             assert!(handle.try_spawn(|| ()).is_err());
         });
         assert_eq!(drops.count(), 3);
@@ -172,9 +147,7 @@ fn a_suspension_inside_no_suspend_panics_and_leaves_the_green_thread_usable() {
         common::wait_until(|| ended.is_finished());
         let suspensions: [(&str, fn()); 6] = [
             ("park", thread::park),
-            ("park_timeout", || {
-                thread::park_timeout(Duration::from_millis(1))
-            }),
+            ("park_timeout", || thread::park_timeout(Duration::from_millis(1))),
             ("yield_now", thread::yield_now),
             ("sleep", || thread::sleep(Duration::from_millis(1))),
             ("join", || thread::spawn(thread::park).join().unwrap()),
@@ -230,16 +203,11 @@ fn a_scope_inside_no_suspend_still_outlives_its_children() {
             }
         }
         Some(case) => {
-            let runtime = common::Config {
-                workers: 1,
-                roaming: case == "roaming",
-            }
-            .build();
+            let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
             runtime.run(|| {
                 let alive = Arc::new(std::sync::atomic::AtomicBool::new(true));
                 let seen = Arc::clone(&alive);
-                let frame =
-                    common::OnDrop(move || alive.store(false, std::sync::atomic::Ordering::SeqCst));
+                let frame = common::OnDrop(move || alive.store(false, std::sync::atomic::Ordering::SeqCst));
                 let _ = catch_unwind(AssertUnwindSafe(move || {
                     let frame = frame;
                     thread::no_suspend(|| {
@@ -308,15 +276,10 @@ fn a_driver_that_cannot_start_fails_the_build() {
             .driver(|| Err::<Nothing, _>(io::Error::from_raw_os_error(libc::EMFILE)));
         let error = build.build().unwrap_err();
         assert!(error.is_driver() && !error.is_thread() && !error.is_invalid_setting());
-        assert!(
-            error
-                .to_string()
-                .starts_with("the driver could not be started"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("the driver could not be started"), "{error}");
         let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
         assert_eq!(source.raw_os_error(), Some(libc::EMFILE));
-        assert_eq!(os_threads(&prefix), 0);
+        until_os_threads_are_gone(&prefix);
     });
 }
 
@@ -325,27 +288,16 @@ fn a_driver_that_cannot_start_later_can_be_tried_again() {
     each_config(|config| {
         let runtime = config.build();
         let handle = runtime.handle();
-        let failed =
-            handle.driver(|| Err::<Nothing, _>(io::Error::from_raw_os_error(libc::EMFILE)));
-        assert_eq!(
-            failed.err().and_then(|error| error.raw_os_error()),
-            Some(libc::EMFILE)
-        );
+        let failed = handle.driver(|| Err::<Nothing, _>(io::Error::from_raw_os_error(libc::EMFILE)));
+        assert_eq!(failed.err().and_then(|error| error.raw_os_error()), Some(libc::EMFILE));
         let first = handle.driver(|| Ok(Nothing)).unwrap();
-        let second = handle
-            .driver(|| -> io::Result<Nothing> { unreachable!("there is one already") })
-            .unwrap();
+        let second =
+            handle.driver(|| -> io::Result<Nothing> { unreachable!("there is one already") }).unwrap();
         assert!(Arc::ptr_eq(&first, &second));
-        assert!(
-            handle.driver(|| Ok(Other(Nothing))).is_err(),
-            "the runtime has a driver of another kind"
-        );
+        assert!(handle.driver(|| Ok(Other(Nothing))).is_err(), "the runtime has a driver of another kind");
         drop(runtime);
         let other = config.build().handle();
-        assert!(
-            other.driver(|| Ok(Nothing)).is_err(),
-            "that runtime has ended"
-        );
+        assert!(other.driver(|| Ok(Nothing)).is_err(), "that runtime has ended");
     });
 }
 
@@ -364,10 +316,7 @@ fn limit_threads(more: u64) {
     if more == 0 {
         limit = 0;
     }
-    let limit = libc::rlimit {
-        rlim_cur: limit,
-        rlim_max: limit,
-    };
+    let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
     // SAFETY: a valid record.
     let set = unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) };
     assert_eq!(set, 0, "{}", io::Error::last_os_error());
@@ -380,33 +329,22 @@ fn os_threads_that_cannot_be_started_fail_the_build_and_leave_none_behind() {
         for roaming in common::modes() {
             // None at all; some of the workers; all of them, but not the poller thread.
             for more in [0, 3, 8] {
-                child_succeeds(
-                    TEST,
-                    &format!("{} {more}", if roaming { "roaming" } else { "anchored" }),
-                );
+                child_succeeds(TEST, &format!("{} {more}", if roaming { "roaming" } else { "anchored" }));
             }
         }
         return;
     };
     let _watchdog = common::Watchdog::new();
     let (mode, more) = case.split_once(' ').unwrap();
-    let config = common::Config {
-        workers: 8,
-        roaming: mode == "roaming",
-    };
+    let config = common::Config { workers: 8, roaming: mode == "roaming" };
     limit_threads(more.parse().unwrap());
     for _ in 0..20 {
         let error = config.builder().thread_name("halfway").build().unwrap_err();
         assert!(error.is_thread() && !error.is_driver(), "{error}");
-        assert!(
-            error
-                .to_string()
-                .starts_with("an OS thread could not be started"),
-            "{error}"
-        );
+        assert!(error.to_string().starts_with("an OS thread could not be started"), "{error}");
         let source = error.source().unwrap().downcast_ref::<io::Error>().unwrap();
         assert_eq!(source.raw_os_error(), Some(libc::EAGAIN));
-        assert_eq!(os_threads("halfway"), 0);
+        until_os_threads_are_gone("halfway");
     }
 }
 
@@ -417,26 +355,14 @@ fn the_default_runtime_that_cannot_be_started_is_an_error_and_is_tried_again() {
         return child_succeeds(TEST, "default");
     }
     let _watchdog = common::Watchdog::new();
-    let mut limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: there is room for the answer.
-    assert_eq!(
-        unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) },
-        0
-    );
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
     // The hard limit stays, so that the soft one can be raised again.
     let set = |soft: libc::rlim_t| {
-        let limit = libc::rlimit {
-            rlim_cur: soft,
-            ..limit
-        };
+        let limit = libc::rlimit { rlim_cur: soft, ..limit };
         // SAFETY: a valid record.
-        assert_eq!(
-            unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) },
-            0
-        );
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
     };
     // SAFETY: as in `limit_threads`.
     if unsafe { libc::geteuid() } == 0 {
@@ -446,19 +372,12 @@ fn the_default_runtime_that_cannot_be_started_is_an_error_and_is_tried_again() {
     set(0);
     let drops = Drops::new();
     let token = drops.token();
-    let error = thread::Builder::new()
-        .spawn(move || drop(token))
-        .unwrap_err();
-    assert_eq!(
-        error.raw_os_error().or(Some(libc::EAGAIN)),
-        Some(libc::EAGAIN)
-    );
+    let error = thread::Builder::new().spawn(move || drop(token)).unwrap_err();
+    assert_eq!(error.raw_os_error().or(Some(libc::EAGAIN)), Some(libc::EAGAIN));
     assert_eq!(error.kind(), io::ErrorKind::WouldBlock);
     assert_eq!(drops.count(), 1);
     assert!(Handle::current_or_default().unwrap_err().is_thread());
-    assert!(
-        panic_text(|| thread::spawn(|| ())).contains("the default runtime could not be started")
-    );
+    assert!(panic_text(|| thread::spawn(|| ())).contains("the default runtime could not be started"));
     set(limit.rlim_max);
     assert_eq!(thread::spawn(|| 3).join().unwrap(), 3);
 }
@@ -478,13 +397,8 @@ fn deadlines_at_the_ends_of_the_clock_do_no_harm() {
             thread::park_timeout(far - Instant::now());
             1
         });
-        let sleeper = sleeper
-            .join_timeout(Duration::from_micros(100))
-            .unwrap_err();
+        let sleeper = sleeper.join_timeout(Duration::from_micros(100)).unwrap_err();
         sleeper.thread().unpark();
-        assert_eq!(
-            sleeper.join_timeout(far - Instant::now()).unwrap().unwrap(),
-            1
-        );
+        assert_eq!(sleeper.join_timeout(far - Instant::now()).unwrap().unwrap(), 1);
     });
 }

@@ -18,36 +18,21 @@ use sward_runtime::thread;
 #[test]
 fn a_panic_arrives_with_its_payload() {
     each_run(|| {
-        let text = thread::spawn(|| {
-            panic!(
-                "on purpose, {}",
-                thread::current().id().eq(&thread::current().id())
-            )
-        })
-        .join();
+        let text =
+            thread::spawn(|| panic!("on purpose, {}", thread::current().id().eq(&thread::current().id())))
+                .join();
         let text: Result<(), _> = text;
-        assert_eq!(
-            *text.unwrap_err().downcast::<String>().unwrap(),
-            "on purpose, true"
-        );
+        assert_eq!(*text.unwrap_err().downcast::<String>().unwrap(), "on purpose, true");
 
-        let literal = thread::spawn(|| -> u8 { panic!("on purpose") })
-            .join()
-            .unwrap_err();
+        let literal = thread::spawn(|| -> u8 { panic!("on purpose") }).join().unwrap_err();
         assert_eq!(*literal.downcast::<&str>().unwrap(), ON_PURPOSE);
 
         #[derive(Debug, PartialEq)]
         struct Custom(Vec<u8>);
-        let custom =
-            thread::spawn(|| -> u8 { std::panic::resume_unwind(Box::new(Custom(vec![1]))) });
-        assert_eq!(
-            *custom.join().unwrap_err().downcast::<Custom>().unwrap(),
-            Custom(vec![1])
-        );
+        let custom = thread::spawn(|| -> u8 { std::panic::resume_unwind(Box::new(Custom(vec![1]))) });
+        assert_eq!(*custom.join().unwrap_err().downcast::<Custom>().unwrap(), Custom(vec![1]));
 
-        let static_text = thread::spawn(|| panic_any("on purpose: any"))
-            .join()
-            .unwrap_err();
+        let static_text = thread::spawn(|| panic_any("on purpose: any")).join().unwrap_err();
         assert!(static_text.is::<&'static str>());
     });
 }
@@ -281,10 +266,7 @@ fn a_green_thread_joins_one_of_another_runtime() {
                     })
                 })
                 .collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap())
-                .sum()
+            handles.into_iter().map(|handle| handle.join().unwrap()).sum()
         });
         assert_eq!(sum, stress(200));
     });
@@ -297,21 +279,14 @@ fn joining_oneself_panics_and_the_runtime_goes_on() {
         let (theirs, (say, said)) = (Arc::clone(&slot), mpsc::channel());
         let own = thread::spawn(move || {
             let own = loop {
-                match theirs.lock().unwrap().take() {
-                    Some(own) => break own,
-                    None => {}
+                if let Some(own) = theirs.lock().unwrap().take() {
+                    break own;
                 }
                 thread::yield_now();
             };
             common::quiet_panics();
-            let payload =
-                std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.join())).unwrap_err();
-            say.send(
-                payload
-                    .downcast_ref::<&str>()
-                    .map(|text| (*text).to_owned()),
-            )
-            .unwrap();
+            let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.join())).unwrap_err();
+            say.send(payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap();
         });
         *slot.lock().unwrap() = Some(own);
         let message = loop {
@@ -320,10 +295,7 @@ fn joining_oneself_panics_and_the_runtime_goes_on() {
                 Err(_) => thread::yield_now(),
             }
         };
-        assert_eq!(
-            message.as_deref(),
-            Some("a green thread cannot join itself")
-        );
+        assert_eq!(message.as_deref(), Some("a green thread cannot join itself"));
         assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
     });
 }
@@ -345,10 +317,7 @@ fn handles_are_joined_in_any_order_by_anyone() {
                 })
             })
             .collect();
-        let sum: usize = joiners
-            .into_iter()
-            .map(|joiner| joiner.join().unwrap())
-            .sum();
+        let sum: usize = joiners.into_iter().map(|joiner| joiner.join().unwrap()).sum();
         assert_eq!(sum, stress(500) * (stress(500) - 1) / 2);
     });
 }
@@ -364,9 +333,7 @@ fn what_happened_before_the_end_is_seen_after_join() {
                     thread::spawn(move || *cell.lock().unwrap() += 1)
                 })
                 .collect();
-            handles
-                .into_iter()
-                .for_each(|handle| handle.join().unwrap());
+            handles.into_iter().for_each(|handle| handle.join().unwrap());
             // All others are gone with their references.
             assert_eq!(Arc::try_unwrap(cell).unwrap().into_inner().unwrap(), 4);
         }

@@ -70,9 +70,7 @@ fn an_os_thread_has_its_own_and_they_end_with_it() {
 fn green_threads_do_not_see_those_of_their_workers_or_of_their_predecessors() {
     each_run(|| {
         for i in 0..stress(200) {
-            let seen = thread::spawn(move || NUMBER.replace(100 + i as u64))
-                .join()
-                .unwrap();
+            let seen = thread::spawn(move || NUMBER.replace(100 + i as u64)).join().unwrap();
             assert_eq!(seen, 1);
         }
     });
@@ -141,9 +139,7 @@ fn a_reference_survives_suspensions() {
                 })
             })
             .collect();
-        handles
-            .into_iter()
-            .for_each(|handle| handle.join().unwrap());
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
     });
 }
 
@@ -270,9 +266,7 @@ fn a_value_that_a_destructor_brings_to_life_is_destroyed_too() {
     each_run(|| {
         let drops = Drops::new();
         let token = drops.token();
-        thread::spawn(move || REVIVES.set(Some(Revives(token))))
-            .join()
-            .unwrap();
+        thread::spawn(move || REVIVES.set(Some(Revives(token)))).join().unwrap();
         assert_eq!(drops.count(), 2);
     });
 }
@@ -296,9 +290,7 @@ fn a_value_that_the_destructor_of_a_detached_result_makes_is_destroyed_on_its_gr
         drop(handle);
         kept.unpark();
         wait_until(|| runtime.handle().live() == 0);
-        let by = said
-            .try_recv()
-            .expect("the value outlived its green thread");
+        let by = said.try_recv().expect("the value outlived its green thread");
         assert_eq!(by, kept.id());
     });
 }
@@ -313,11 +305,7 @@ fn an_initialiser_may_use_other_locals_and_even_its_own() {
             MADE.fetch_add(1, SeqCst);
             // The inner one is made while the outer one is being made.
             let depth = DEPTH.replace(DEPTH.get() + 1);
-            if depth == 0 {
-                Self(RECURSIVE.with(|inner| inner.0) + 1)
-            } else {
-                Self(NUMBER.get())
-            }
+            if depth == 0 { Self(RECURSIVE.with(|inner| inner.0) + 1) } else { Self(NUMBER.get()) }
         }
     }
     impl Drop for Counted {
@@ -381,9 +369,7 @@ fn a_destructor_may_wait_and_spawn() {
     each_run(|| {
         let log = Arc::new(Mutex::new(Vec::new()));
         let theirs = Arc::clone(&log);
-        thread::spawn(move || WAITS.set(Some(Waits(theirs))))
-            .join()
-            .unwrap();
+        thread::spawn(move || WAITS.set(Some(Waits(theirs)))).join().unwrap();
         assert_eq!(*log.lock().unwrap(), [3]);
     });
 }

@@ -41,10 +41,7 @@ fn two_unparks_are_one_token() {
         thread::park();
         let start = Instant::now();
         thread::park_timeout(Duration::from_millis(3));
-        assert!(
-            start.elapsed() >= Duration::from_millis(3),
-            "the second token should not be there"
-        );
+        assert!(start.elapsed() >= Duration::from_millis(3), "the second token should not be there");
     });
 }
 
@@ -111,10 +108,7 @@ fn a_token_ends_no_other_wait_and_no_other_wait_takes_it() {
         me.unpark();
         let start = Instant::now();
         thread::sleep(Duration::from_millis(2));
-        assert!(
-            start.elapsed() >= Duration::from_millis(2),
-            "the token ended a sleep"
-        );
+        assert!(start.elapsed() >= Duration::from_millis(2), "the token ended a sleep");
 
         let helper = thread::spawn(move || {
             me.unpark();
@@ -126,10 +120,7 @@ fn a_token_ends_no_other_wait_and_no_other_wait_takes_it() {
         thread::park(); // still there
         let start = Instant::now();
         thread::park_timeout(Duration::from_millis(1));
-        assert!(
-            start.elapsed() >= Duration::from_millis(1),
-            "there was more than one token"
-        );
+        assert!(start.elapsed() >= Duration::from_millis(1), "there was more than one token");
     });
 }
 
@@ -185,9 +176,7 @@ fn two_green_threads_wake_each_other_in_turn() {
         let pairs: Vec<_> = (0..8)
             .map(|_| {
                 let handle = handle.clone();
-                runtime
-                    .handle()
-                    .spawn(move || ping_pong(&handle, &handle, stress(300)))
+                runtime.handle().spawn(move || ping_pong(&handle, &handle, stress(300)))
             })
             .collect();
         pairs.into_iter().for_each(|pair| pair.join().unwrap());
@@ -307,16 +296,8 @@ fn a_crowd_that_parks_is_woken_to_the_last() {
             })
             .collect();
         // Half from here, half from a green thread.
-        crowd
-            .iter()
-            .step_by(2)
-            .for_each(|handle| handle.thread().unpark());
-        let rest: Vec<_> = crowd
-            .iter()
-            .skip(1)
-            .step_by(2)
-            .map(|handle| handle.thread().clone())
-            .collect();
+        crowd.iter().step_by(2).for_each(|handle| handle.thread().unpark());
+        let rest: Vec<_> = crowd.iter().skip(1).step_by(2).map(|handle| handle.thread().clone()).collect();
         runtime.run(|| rest.iter().for_each(|thread| thread.unpark()));
         crowd.into_iter().for_each(|handle| handle.join().unwrap());
         assert_eq!(woken.load(SeqCst), n);

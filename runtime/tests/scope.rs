@@ -118,10 +118,7 @@ fn the_owners_panic_waits_until_all_have_ended() {
             });
         }));
         assert!(ended.load(SeqCst));
-        assert_eq!(
-            *outcome.unwrap_err().downcast::<&str>().unwrap(),
-            ON_PURPOSE
-        );
+        assert_eq!(*outcome.unwrap_err().downcast::<&str>().unwrap(), ON_PURPOSE);
     });
 }
 
@@ -135,10 +132,7 @@ fn the_owners_own_panic_is_what_comes_out_when_children_panicked_too() {
                 panic!("on purpose: the owner");
             });
         });
-        assert_eq!(
-            *outcome.unwrap_err().downcast::<&str>().unwrap(),
-            "on purpose: the owner"
-        );
+        assert_eq!(*outcome.unwrap_err().downcast::<&str>().unwrap(), "on purpose: the owner");
     });
 }
 
@@ -159,10 +153,7 @@ fn a_childs_panic_makes_the_scope_panic_after_the_others_have_ended() {
                 }
             });
         }));
-        assert_eq!(
-            *outcome.unwrap_err().downcast::<&str>().unwrap(),
-            "a scoped thread panicked"
-        );
+        assert_eq!(*outcome.unwrap_err().downcast::<&str>().unwrap(), "a scoped thread panicked");
         assert_eq!(ended.load(SeqCst), 5);
     });
 }
@@ -226,10 +217,7 @@ fn closures_are_dropped_before_the_scope_ends() {
 fn scoped_handles_tell_of_their_green_threads() {
     everywhere(|| {
         thread::scope(|s| {
-            let parked = thread::Builder::new()
-                .name("scoped".into())
-                .spawn_scoped(s, thread::park)
-                .unwrap();
+            let parked = thread::Builder::new().name("scoped".into()).spawn_scoped(s, thread::park).unwrap();
             assert_eq!(parked.thread().name(), Some("scoped"));
             assert!(!parked.is_finished());
             parked.thread().unpark();
@@ -264,11 +252,7 @@ fn a_spawn_that_fails_leaves_the_scope_whole() {
                 .spawn_scoped(s, move || drop(token))
                 .expect_err("no stack is that large");
             assert_eq!(error.kind(), io::ErrorKind::InvalidInput);
-            assert_eq!(
-                drops.count(),
-                1,
-                "the closure of the failed spawn is dropped"
-            );
+            assert_eq!(drops.count(), 1, "the closure of the failed spawn is dropped");
             s.spawn(|| 1).join().unwrap()
         });
         assert_eq!(value, 1);
@@ -335,17 +319,10 @@ fn a_scope_of_one_runtime_spawned_from_a_green_thread_of_another_ends_with_it() 
 #[test]
 fn a_scope_whose_runtime_is_dropped_ends_its_children_first() {
     each_config(|config| {
-        let (ended, outlived) = (
-            Arc::new(AtomicUsize::new(0)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (ended, outlived) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
         let started = Arc::new(AtomicUsize::new(0));
         let runtime = config.build();
-        let (all, early, begun) = (
-            Arc::clone(&ended),
-            Arc::clone(&outlived),
-            Arc::clone(&started),
-        );
+        let (all, early, begun) = (Arc::clone(&ended), Arc::clone(&outlived), Arc::clone(&started));
         let owner = runtime.handle().spawn(move || {
             let local = Mutex::new(0);
             let (local, begun, all) = (&local, &begun, &all);
@@ -367,10 +344,7 @@ fn a_scope_whose_runtime_is_dropped_ends_its_children_first() {
         wait_until(|| started.load(SeqCst) == 8);
         drop(runtime);
         assert_eq!(ended.load(SeqCst), 8);
-        assert!(
-            !outlived.load(SeqCst),
-            "the owner's frame ended before those that borrow from it"
-        );
+        assert!(!outlived.load(SeqCst), "the owner's frame ended before those that borrow from it");
         assert!(owner.is_finished());
     });
 }
@@ -383,10 +357,7 @@ fn an_os_threads_scope_ends_when_the_runtime_of_its_children_does_not() {
     let sum = thread::scope(|s| {
         let handles: Vec<_> = (0..4).map(|i| s.spawn(move || i)).collect();
         drop(other);
-        handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap())
-            .sum::<usize>()
+        handles.into_iter().map(|handle| handle.join().unwrap()).sum::<usize>()
     });
     assert_eq!(sum, 6);
 }

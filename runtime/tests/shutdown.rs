@@ -4,7 +4,7 @@
 mod common;
 
 use std::{
-    panic::{AssertUnwindSafe, catch_unwind},
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -13,7 +13,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Drops, OnDrop, each_config, each_mode, os_threads, stress, wait_until};
+use common::{
+    Drops, OnDrop, each_config, each_mode, os_threads, stress, until_os_threads_are_gone, wait_until,
+};
 use sward_runtime::{
     budget,
     cancel::{self, Cancelled},
@@ -64,19 +66,19 @@ fn those_that_wait_or_yield_unwind() {
         let drops = Drops::new();
         let mut handles = Vec::new();
         handles.extend(spawn_waiting(&runtime, 50, &drops, thread::park));
+        handles.extend(spawn_waiting(&runtime, 50, &drops, || thread::sleep(Duration::from_secs(10_000))));
+        handles.extend(spawn_waiting(&runtime, 50, &drops, || thread::park_timeout(Duration::MAX)));
         handles.extend(spawn_waiting(&runtime, 50, &drops, || {
-            thread::sleep(Duration::from_secs(10_000))
-        }));
-        handles.extend(spawn_waiting(&runtime, 50, &drops, || {
-            thread::park_timeout(Duration::MAX)
-        }));
-        handles.extend(spawn_waiting(&runtime, 50, &drops, || {
-            thread::spawn(thread::park).join().unwrap()
+            let child = thread::spawn(thread::park);
+            if let Err(payload) = child.join() {
+                resume_unwind(payload); // the child ended first
+            }
         }));
         handles.extend(spawn_waiting(&runtime, 50, &drops, || {
             thread::scope(|s| {
                 s.spawn(thread::park);
             });
+            thread::park(); // the scope's own wait is not cancelled
         }));
         handles.extend(spawn_waiting(&runtime, 10, &drops, || {
             loop {
@@ -146,10 +148,7 @@ fn those_that_were_just_spawned_end_one_way_or_the_other() {
                 .collect();
             drop(runtime);
             assert_eq!(drops.count(), 50);
-            let ok = handles
-                .into_iter()
-                .filter_map(|handle| handle.join().ok())
-                .count();
+            let ok = handles.into_iter().filter_map(|handle| handle.join().ok()).count();
             assert_eq!(ok, runs.load(SeqCst));
         }
     });
@@ -167,9 +166,7 @@ fn a_cancelled_green_thread_that_catches_is_cancelled_again() {
         let theirs = Arc::clone(&started);
         let stubborn = runtime.handle().spawn(move || {
             theirs.store(true, SeqCst);
-            for wait in [thread::park, thread::yield_now, || {
-                thread::sleep(Duration::from_secs(1_000))
-            }] {
+            for wait in [thread::park, thread::yield_now, || thread::sleep(Duration::from_secs(1_000))] {
                 let outcome = catch_unwind(wait);
                 assert!(outcome.unwrap_err().is::<Cancelled>());
                 counted.fetch_add(1, SeqCst);
@@ -186,9 +183,7 @@ fn a_cancelled_green_thread_that_catches_is_cancelled_again() {
 }
 
 fn all_ended(handles: Vec<thread::JoinHandle<()>>) {
-    handles
-        .into_iter()
-        .for_each(|handle| handle.join().unwrap());
+    handles.into_iter().for_each(|handle| handle.join().unwrap());
 }
 
 #[test]
@@ -374,10 +369,7 @@ fn a_wait_that_began_beside_an_unwinding_one_is_cancelled_too() {
 fn a_shield_holds_the_end_back() {
     each_config(|config| {
         let runtime = config.build();
-        let (started, committed) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (started, committed) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (theirs, counted) = (Arc::clone(&started), Arc::clone(&committed));
         let handle = runtime.handle().spawn(move || {
             cancel::shield(|| {
@@ -436,14 +428,8 @@ fn what_destructors_spawn_during_the_end_is_dropped_unrun() {
                     });
                     assert!(late.join().unwrap_err().is::<Cancelled>());
                     let token = inner.token();
-                    let error = thread::Builder::new()
-                        .spawn(move || drop(token))
-                        .unwrap_err();
-                    assert!(
-                        error
-                            .get_ref()
-                            .is_some_and(|e| e.is::<sward_runtime::error::ShutDown>())
-                    );
+                    let error = thread::Builder::new().spawn(move || drop(token)).unwrap_err();
+                    assert!(error.get_ref().is_some_and(|e| e.is::<sward_runtime::error::ShutDown>()));
                     refused.fetch_add(1, SeqCst);
                 });
                 started.fetch_add(1, SeqCst);
@@ -466,8 +452,7 @@ fn os_threads_that_spawn_all_the_while_are_told_when_it_is_over() {
             let (drops, runs) = (Drops::new(), Arc::new(AtomicUsize::new(0)));
             let spawners: Vec<_> = (0..3)
                 .map(|_| {
-                    let (handle, drops, runs) =
-                        (runtime.handle(), drops.clone(), Arc::clone(&runs));
+                    let (handle, drops, runs) = (runtime.handle(), drops.clone(), Arc::clone(&runs));
                     std::thread::spawn(move || {
                         let mut handles = Vec::new();
                         loop {
@@ -492,10 +477,7 @@ fn os_threads_that_spawn_all_the_while_are_told_when_it_is_over() {
             for spawner in spawners {
                 let handles = spawner.join().unwrap();
                 spawned += handles.len();
-                ok += handles
-                    .into_iter()
-                    .filter_map(|handle| handle.join().ok())
-                    .count();
+                ok += handles.into_iter().filter_map(|handle| handle.join().ok()).count();
             }
             assert_eq!(drops.count(), spawned + 3, "three were refused");
             assert_eq!(ok, runs.load(SeqCst));
@@ -515,10 +497,7 @@ fn os_threads_may_unpark_and_join_all_the_while() {
                 }
             });
             let stop = Arc::new(AtomicBool::new(false));
-            let threads: Vec<_> = handles
-                .iter()
-                .map(|handle| handle.thread().clone())
-                .collect();
+            let threads: Vec<_> = handles.iter().map(|handle| handle.thread().clone()).collect();
             let theirs = Arc::clone(&stop);
             let unparker = std::thread::spawn(move || {
                 while !theirs.load(SeqCst) {
@@ -545,11 +524,7 @@ fn a_runtime_is_dropped_on_its_own_green_thread() {
     each_config(|config| {
         let drops = Drops::new();
         let prefix = format!("own{}{}", config.workers, &config.mode()[..1]);
-        let runtime = config
-            .builder()
-            .thread_name(prefix.clone())
-            .build()
-            .unwrap();
+        let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
         let others = spawn_waiting(&runtime, 20, &drops, thread::park);
         let handle = runtime.handle();
         let (token, shared) = (drops.token(), handle.clone());
@@ -565,7 +540,7 @@ fn a_runtime_is_dropped_on_its_own_green_thread() {
             assert!(other.join().unwrap_err().is::<Cancelled>());
         }
         assert_eq!(drops.count(), 21);
-        wait_until(|| os_threads(&prefix) == 0);
+        until_os_threads_are_gone(&prefix);
     });
 }
 
@@ -590,18 +565,14 @@ fn a_runtime_that_a_green_thread_of_its_own_owns_ends_with_the_program_or_before
     // The last owner unwinds and drops what it owns, which is the runtime that unwinds it.
     each_config(|config| {
         let prefix = format!("cyc{}{}", config.workers, &config.mode()[..1]);
-        let runtime = config
-            .builder()
-            .thread_name(prefix.clone())
-            .build()
-            .unwrap();
+        let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
         let handle = runtime.handle();
         let ended = handle.spawn(move || {
             let _runtime = runtime;
             thread::yield_now();
         });
         ended.join().unwrap();
-        wait_until(|| os_threads(&prefix) == 0);
+        until_os_threads_are_gone(&prefix);
     });
 }
 
@@ -610,16 +581,12 @@ fn the_os_threads_are_gone_when_drop_returns() {
     each_config(|config| {
         let prefix = format!("gone{}{}", config.workers, &config.mode()[..1]);
         for _ in 0..stress(5) {
-            let runtime = config
-                .builder()
-                .thread_name(prefix.clone())
-                .build()
-                .unwrap();
+            let runtime = config.builder().thread_name(prefix.clone()).build().unwrap();
             let drops = Drops::new();
             let handles = spawn_waiting(&runtime, 10, &drops, thread::park);
             wait_until(|| os_threads(&prefix) == config.workers + 1); // they name themselves
             drop(runtime);
-            assert_eq!(os_threads(&prefix), 0);
+            until_os_threads_are_gone(&prefix);
             all_were_cancelled(handles);
         }
     });
@@ -700,11 +667,7 @@ fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
     };
     let _watchdog = common::Watchdog::new();
     common::quiet_panics();
-    let runtime = common::Config {
-        workers: 1,
-        roaming: case == "roaming",
-    }
-    .build();
+    let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
     let (begun, waited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let handles: Vec<_> = (0..10)
         .map(|_| {
@@ -726,10 +689,7 @@ fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
     assert_eq!(waited.load(SeqCst), 10);
     for handle in handles {
         let outcome: std::thread::Result<()> = handle.join();
-        assert!(
-            outcome.unwrap_err().is::<&str>(),
-            "it panicked before the end came"
-        );
+        assert!(outcome.unwrap_err().is::<&str>(), "it panicked before the end came");
     }
 }
 
@@ -772,10 +732,7 @@ fn a_handle_outlives_its_runtime() {
 fn one_that_computes_is_waited_for() {
     each_config(|config| {
         let runtime = config.build();
-        let (started, done) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicBool::new(false)),
-        );
+        let (started, done) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
         let (theirs, end) = (Arc::clone(&started), Arc::clone(&done));
         let handle = runtime.handle().spawn(move || {
             theirs.store(true, SeqCst);

@@ -22,22 +22,9 @@ use sward_runtime::{
 fn a_spawned_closure_runs_and_its_value_comes_back() {
     each_run(|| {
         assert_eq!(thread::spawn(|| 7).join().unwrap(), 7);
-        assert_eq!(
-            thread::Builder::new()
-                .spawn(|| "text")
-                .unwrap()
-                .join()
-                .unwrap(),
-            "text"
-        );
-        assert_eq!(
-            Handle::current().spawn(|| vec![1, 2]).join().unwrap(),
-            [1, 2]
-        );
-        assert_eq!(
-            Handle::current().try_spawn(|| 'c').unwrap().join().unwrap(),
-            'c'
-        );
+        assert_eq!(thread::Builder::new().spawn(|| "text").unwrap().join().unwrap(), "text");
+        assert_eq!(Handle::current().spawn(|| vec![1, 2]).join().unwrap(), [1, 2]);
+        assert_eq!(Handle::current().try_spawn(|| 'c').unwrap().join().unwrap(), 'c');
     });
 }
 
@@ -45,22 +32,10 @@ fn a_spawned_closure_runs_and_its_value_comes_back() {
 fn an_os_thread_spawns_on_the_default_runtime_and_on_any_other() {
     let _watchdog = common::Watchdog::new();
     assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
-    let default_workers = thread::spawn(|| Handle::current().workers())
-        .join()
-        .unwrap();
-    assert_eq!(
-        default_workers,
-        thread::available_parallelism().unwrap().get()
-    );
+    let default_workers = thread::spawn(|| Handle::current().workers()).join().unwrap();
+    assert_eq!(default_workers, thread::available_parallelism().unwrap().get());
     let runtime = Builder::new().workers(3).build().unwrap();
-    assert_eq!(
-        runtime
-            .handle()
-            .spawn(|| Handle::current().workers())
-            .join()
-            .unwrap(),
-        3
-    );
+    assert_eq!(runtime.handle().spawn(|| Handle::current().workers()).join().unwrap(), 3);
 }
 
 #[test]
@@ -110,9 +85,7 @@ fn what_a_closure_owns_is_dropped_exactly_once() {
             })
             .collect();
         let threads = handles.len();
-        handles
-            .into_iter()
-            .for_each(|handle| handle.join().unwrap());
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
         assert_eq!(drops.count(), threads);
 
         let token = drops.token();
@@ -181,57 +154,35 @@ fn the_spawn_site_is_the_callers_line() {
     }
     each_runtime(|runtime| {
         runtime.run(|| {
-            check(thread::spawn(|| ()).thread().spawned_at(), line!());
-            check(
-                thread::Builder::new()
-                    .spawn(|| ())
-                    .unwrap()
-                    .thread()
-                    .spawned_at(),
-                line!(),
-            );
-            check(
-                Handle::current().spawn(|| ()).thread().spawned_at(),
-                line!(),
-            );
-            check(
-                Handle::current()
-                    .try_spawn(|| ())
-                    .unwrap()
-                    .thread()
-                    .spawned_at(),
-                line!(),
-            );
+            let here = Handle::current();
+            let (spawned, line) = (thread::spawn(|| ()), line!());
+            check(spawned.thread().spawned_at(), line);
+            let (spawned, line) = (thread::Builder::new().spawn(|| ()).unwrap(), line!());
+            check(spawned.thread().spawned_at(), line);
+            let (spawned, line) = (here.spawn(|| ()), line!());
+            check(spawned.thread().spawned_at(), line);
+            let (spawned, line) = (here.try_spawn(|| ()).unwrap(), line!());
+            check(spawned.thread().spawned_at(), line);
             thread::scope(|s| {
-                check(s.spawn(|| ()).thread().spawned_at(), line!());
+                let (spawned, line) = (s.spawn(|| ()), line!());
+                check(spawned.thread().spawned_at(), line);
                 let builder = thread::Builder::new();
-                check(
-                    builder
-                        .spawn_scoped(s, || ())
-                        .unwrap()
-                        .thread()
-                        .spawned_at(),
-                    line!(),
-                );
+                let (spawned, line) = (builder.spawn_scoped(s, || ()).unwrap(), line!());
+                check(spawned.thread().spawned_at(), line);
             });
         });
-        check(runtime.handle().spawn(|| ()).thread().spawned_at(), line!());
-        check(runtime.run(|| thread::current().spawned_at()), line!());
+        let (site, line) = (runtime.run(|| thread::current().spawned_at()), line!());
+        check(site, line);
+        let (spawned, line) = (runtime.handle().spawn(|| ()), line!());
+        check(spawned.thread().spawned_at(), line);
     });
-    assert!(
-        thread::current().spawned_at().is_none(),
-        "an OS thread was spawned by no line of sward's"
-    );
+    assert!(thread::current().spawned_at().is_none(), "an OS thread was spawned by no line of sward's");
 }
 
 #[test]
 fn a_chain_in_which_each_joins_the_next_is_ten_thousand_deep() {
     fn chain(left: usize) -> usize {
-        if left == 0 {
-            0
-        } else {
-            1 + thread::spawn(move || chain(left - 1)).join().unwrap()
-        }
+        if left == 0 { 0 } else { 1 + thread::spawn(move || chain(left - 1)).join().unwrap() }
     }
     each_run(|| assert_eq!(chain(stress(10_000)), stress(10_000)));
 }
@@ -276,19 +227,13 @@ fn a_hundred_thousand_are_outstanding_at_once() {
         let n = 100_000;
         let sum: usize = runtime.run(|| {
             let handles: Vec<_> = (0..n).map(|i| thread::spawn(move || i)).collect();
-            handles
-                .into_iter()
-                .map(|handle| handle.join().unwrap())
-                .sum()
+            handles.into_iter().map(|handle| handle.join().unwrap()).sum()
         });
         assert_eq!(sum, n * (n - 1) / 2);
         // From outside as well.
         let handle = runtime.handle();
         let handles: Vec<_> = (0..n / 5).map(|i| handle.spawn(move || i)).collect();
-        let sum: usize = handles
-            .into_iter()
-            .map(|handle| handle.join().unwrap())
-            .sum();
+        let sum: usize = handles.into_iter().map(|handle| handle.join().unwrap()).sum();
         assert_eq!(sum, n / 5 * (n / 5 - 1) / 2);
     });
 }
@@ -302,8 +247,7 @@ struct Gauge {
 
 impl Gauge {
     fn during<R>(&self, f: impl FnOnce() -> R) -> R {
-        self.peak
-            .fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
+        self.peak.fetch_max(self.now.fetch_add(1, SeqCst) + 1, SeqCst);
         let result = f();
         self.now.fetch_sub(1, SeqCst);
         result
@@ -321,10 +265,7 @@ fn skynet(number: usize, size: usize, gauge: &Arc<Gauge>) -> usize {
             thread::spawn(move || gauge.during(|| skynet(number, size / 10, &gauge)))
         })
         .collect();
-    children
-        .into_iter()
-        .map(|child| child.join().unwrap())
-        .sum()
+    children.into_iter().map(|child| child.join().unwrap()).sum()
 }
 
 #[test]
@@ -335,12 +276,10 @@ fn a_wide_fork_and_join_has_few_stacks_in_use_at_once() {
         let sum = config.build().run(|| skynet(0, leaves, &gauge));
         assert_eq!(sum, leaves * (leaves - 1) / 2);
         let peak = gauge.peak.load(SeqCst);
-        // Breadth-first it would be all of them. Depth-first it is the height of the tree for each worker, and some that the
-        // aging rule starts early.
-        assert!(
-            peak <= 1_000 * config.workers,
-            "{peak} green threads were under way at once"
-        );
+        // Breadth-first it would be all of them. Depth-first it is some for each level of the tree, and what the aging rule
+        // starts early; thieves begin with the largest subtrees.
+        let bound = if config.workers == 1 { 1_000 } else { 10_000 };
+        assert!(peak <= bound, "{peak} green threads were under way at once");
     });
 }
 
@@ -358,19 +297,9 @@ fn work_spreads_to_every_worker() {
         };
         let runtime = config.build();
         let handle = runtime.handle();
-        let spawn_all = move || {
-            (0..n)
-                .map(|_| handle.spawn(meet.clone()))
-                .collect::<Vec<_>>()
-        };
-        let handles = if spawn_from_outside {
-            spawn_all()
-        } else {
-            runtime.run(spawn_all)
-        };
-        handles
-            .into_iter()
-            .for_each(|handle| handle.join().unwrap());
+        let spawn_all = move || (0..n).map(|_| handle.spawn(meet.clone())).collect::<Vec<_>>();
+        let handles = if spawn_from_outside { spawn_all() } else { runtime.run(spawn_all) };
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
     };
     each_config(|config| {
         for _ in 0..stress(5) {

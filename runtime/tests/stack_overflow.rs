@@ -13,10 +13,7 @@ use sward_runtime::thread;
 fn in_child(test: &str, fault: impl Fn(Config), check: impl Fn(&Output, &str)) {
     if let Some(case) = child_case() {
         no_core_dump();
-        fault(Config {
-            workers: 2,
-            roaming: case == "roaming",
-        });
+        fault(Config { workers: 2, roaming: case == "roaming" });
         // Reached only if nothing happened, which the parent sees.
         return;
     }
@@ -28,20 +25,14 @@ fn in_child(test: &str, fault: impl Fn(Config), check: impl Fn(&Output, &str)) {
 }
 
 fn no_core_dump() {
-    let limit = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
-    };
+    let limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: a valid record.
     unsafe { libc::setrlimit(libc::RLIMIT_CORE, &raw const limit) };
 }
 
 #[track_caller]
 fn names_it_and_aborts(output: &Output, message: &str, name: &str) {
-    assert!(
-        message.contains(&format!("green thread '{name}'")),
-        "{message}"
-    );
+    assert!(message.contains(&format!("green thread '{name}'")), "{message}");
     assert!(message.contains("has overflowed its stack"), "{message}");
     assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{message}");
 }
@@ -95,9 +86,7 @@ fn one_without_a_name_is_told_by_its_number() {
         },
         |output, message| {
             names_it_and_aborts(output, message, "<unnamed>");
-            let (_, id) = message
-                .split_once("ThreadId(")
-                .expect("the child says the id");
+            let (_, id) = message.split_once("ThreadId(").expect("the child says the id");
             let id = id.split(')').next().unwrap();
             assert!(message.contains(&format!("(id {id})")), "{message}");
         },
@@ -134,9 +123,7 @@ fn a_small_stack_of_its_own_overflows_early() {
         |config| {
             config.build().run(|| {
                 assert_eq!(thread::spawn(use_a_lot).join().unwrap(), 1);
-                let small = thread::Builder::new()
-                    .name("small".into())
-                    .stack_size(16 << 10);
+                let small = thread::Builder::new().name("small".into()).stack_size(16 << 10);
                 small.spawn(use_a_lot).unwrap().join().unwrap();
             });
         },
@@ -155,11 +142,7 @@ fn foreign_frame() {
     #[cfg(target_arch = "aarch64")]
     // SAFETY: as above.
     unsafe {
-        std::arch::asm!(
-            "sub sp, sp, #10, lsl #12",
-            "strb wzr, [sp]",
-            "add sp, sp, #10, lsl #12"
-        );
+        std::arch::asm!("sub sp, sp, #10, lsl #12", "strb wzr, [sp]", "add sp, sp, #10, lsl #12");
     };
 }
 
@@ -194,11 +177,7 @@ fn a_deep_foreign_frame_hits_a_guard_made_with_mprotect_too() {
             let runtime = config.builder().mprotect_guards().build().unwrap();
             runtime.run(|| {
                 let named = thread::Builder::new().name("protected".into());
-                named
-                    .spawn(|| recurse_with_foreign_calls(0))
-                    .unwrap()
-                    .join()
-                    .unwrap();
+                named.spawn(|| recurse_with_foreign_calls(0)).unwrap().join().unwrap();
             });
         },
         |output, message| names_it_and_aborts(output, message, "protected"),
@@ -230,10 +209,7 @@ fn an_overflow_of_an_os_thread_has_the_message_of_std() {
             // The handler is there.
             let runtime = config.build();
             runtime.run(|| thread::spawn(|| ()).join().unwrap());
-            let plain = std::thread::Builder::new()
-                .name("plain".into())
-                .spawn(|| recurse(0))
-                .unwrap();
+            let plain = std::thread::Builder::new().name("plain".into()).spawn(|| recurse(0)).unwrap();
             plain.join().unwrap();
         },
         |output, message| {

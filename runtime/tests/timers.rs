@@ -55,11 +55,7 @@ fn a_sleep_of_nothing_or_until_the_past_returns() {
 #[test]
 fn a_timeout_longer_than_the_clock_can_say_waits_for_the_event() {
     each_run(|| {
-        for timeout in [
-            Duration::MAX,
-            Duration::from_secs(1 << 40),
-            Duration::from_secs(3_600),
-        ] {
+        for timeout in [Duration::MAX, Duration::from_secs(1 << 40), Duration::from_secs(3_600)] {
             let parked = thread::spawn(move || thread::park_timeout(timeout));
             thread::yield_now();
             assert!(!parked.is_finished());
@@ -86,9 +82,7 @@ fn sleepers_wake_in_the_order_of_their_deadlines() {
                         })
                     })
                     .collect();
-                sleepers
-                    .into_iter()
-                    .for_each(|sleeper| sleeper.join().unwrap());
+                sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
                 assert!(woken.lock().unwrap().is_sorted(), "{woken:?}");
             }
         });
@@ -134,11 +128,7 @@ fn a_hundred_thousand_sleepers_all_wake() {
 fn timeouts_that_are_cut_short_leave_nothing_behind() {
     each_run(|| {
         let parked: Vec<_> = (0..stress(2_000))
-            .map(|i| {
-                thread::spawn(move || {
-                    thread::park_timeout(Duration::from_millis(1 + i as u64 % 5_000))
-                })
-            })
+            .map(|i| thread::spawn(move || thread::park_timeout(Duration::from_millis(1 + i as u64 % 5_000))))
             .collect();
         thread::yield_now();
         parked.iter().for_each(|handle| handle.thread().unpark());
@@ -233,9 +223,7 @@ fn sleepers_wake_while_others_of_their_worker_compute_and_yield() {
                 })
             })
             .collect();
-        sleepers
-            .into_iter()
-            .for_each(|sleeper| sleeper.join().unwrap());
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
         stop.store(true, SeqCst);
         busy.into_iter().for_each(|handle| handle.join().unwrap());
     });
@@ -266,9 +254,7 @@ fn a_sleeper_whose_worker_is_stuck_wakes_elsewhere_or_when_it_is_free() {
                     std::hint::spin_loop(); // still stuck
                 }
             }
-            sleepers
-                .into_iter()
-                .for_each(|sleeper| sleeper.join().unwrap());
+            sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
             assert_eq!(awake.load(SeqCst), 8);
         });
     });

@@ -62,10 +62,7 @@ fn a_yield_lets_others_run_and_comes_back() {
 }
 
 /// Keeps a worker's run-next slot full: two that wake each other in turn until told to stop. Counts the turns.
-fn ping_pong_until(
-    stop: &Arc<AtomicBool>,
-    turns: &Arc<AtomicUsize>,
-) -> [thread::JoinHandle<()>; 2] {
+fn ping_pong_until(stop: &Arc<AtomicBool>, turns: &Arc<AtomicUsize>) -> [thread::JoinHandle<()>; 2] {
     let partner = Arc::new(Mutex::new(None::<thread::Thread>));
     let spawn = |of: Arc<Mutex<Option<thread::Thread>>>| {
         let (stop, turns) = (Arc::clone(stop), Arc::clone(turns));
@@ -92,19 +89,13 @@ fn ping_pong_until(
 fn a_pair_that_wakes_each_other_does_not_starve_a_third() {
     each_mode(1, |config| {
         config.build().run(|| {
-            let (stop, turns) = (
-                Arc::new(AtomicBool::new(false)),
-                Arc::new(AtomicUsize::new(0)),
-            );
+            let (stop, turns) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
             let pair = ping_pong_until(&stop, &turns);
             for _ in 0..100 {
                 let before = turns.load(SeqCst);
                 thread::yield_now();
                 let waited = turns.load(SeqCst) - before;
-                assert!(
-                    waited <= 200,
-                    "one that yielded waited for {waited} turns of the pair"
-                );
+                assert!(waited <= 200, "one that yielded waited for {waited} turns of the pair");
             }
             // So is one that is spawned, one that sleeps, and one that is woken.
             thread::spawn(|| ()).join().unwrap();
@@ -127,10 +118,7 @@ fn endless_chain(stop: Arc<AtomicBool>, links: Arc<AtomicUsize>) {
 fn a_chain_of_spawns_without_end_does_not_starve_those_who_wait() {
     each_config(|config| {
         let runtime = config.build();
-        let (stop, links) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (stop, links) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let handle = runtime.handle();
         runtime.run(|| {
             for _ in 0..config.workers {
@@ -162,10 +150,7 @@ fn an_old_spawn_is_not_starved_by_newer_ones() {
     // Newest first would never come back to the first of them: each of the chain puts two new ones above it.
     each_mode(1, |config| {
         let runtime = config.build();
-        let (stop, links) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (stop, links) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (theirs, counted) = (Arc::clone(&stop), Arc::clone(&links));
         runtime.run(move || {
             let old: Vec<_> = (0..10)
@@ -180,10 +165,7 @@ fn an_old_spawn_is_not_starved_by_newer_ones() {
             }
             for handle in old {
                 let waited = handle.join().unwrap();
-                assert!(
-                    waited <= 20_000,
-                    "an old one waited for {waited} newer ones"
-                );
+                assert!(waited <= 20_000, "an old one waited for {waited} newer ones");
             }
             stop.store(true, SeqCst);
         });
@@ -195,10 +177,7 @@ fn a_woken_one_is_not_starved_by_spawners() {
     each_mode(1, |config| {
         let runtime = config.build();
         runtime.run(|| {
-            let (stop, links) = (
-                Arc::new(AtomicBool::new(false)),
-                Arc::new(AtomicUsize::new(0)),
-            );
+            let (stop, links) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
             let parked: Vec<_> = (0..10)
                 .map(|_| {
                     let links = Arc::clone(&links);
@@ -309,10 +288,7 @@ fn work_that_never_waits_can_check_whether_it_is_to_end() {
 fn a_busy_spawner_of_a_runtime_does_not_disturb_another_runtime() {
     each_config(|config| {
         let (busy, calm) = (config.build(), config.build());
-        let (stop, links) = (
-            Arc::new(AtomicBool::new(false)),
-            Arc::new(AtomicUsize::new(0)),
-        );
+        let (stop, links) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (theirs, counted) = (Arc::clone(&stop), Arc::clone(&links));
         busy.handle().spawn(move || endless_chain(theirs, counted));
         calm.run(|| {

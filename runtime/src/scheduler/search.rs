@@ -135,6 +135,7 @@ impl Worker {
     /// Sleeps until there may be something to run.
     fn sleep(&self) {
         let shared = self.shared();
+        while self.slab().collect() {}
         shared.idle.sleep(self.index(), self.searching.replace(false));
         let mut trimmed = false;
         loop {

@@ -40,6 +40,7 @@ use crate::{
         header::{NO_HOME, Started, Unwinding},
         join::Finish,
         local::Locals,
+        slab::Slab,
     },
 };
 
@@ -62,6 +63,7 @@ pub(crate) struct Worker {
     next_local: Cell<Option<NonNull<Header>>>,
     current: Cell<*const Header>,
     pub(super) stacks: UnsafeCell<StackCache>,
+    slab: Slab,
     tick: Cell<u32>,
     /// Ticks until the next look around.
     maintain_in: Cell<u32>,
@@ -107,6 +109,7 @@ impl Worker {
             next_local: Cell::new(None),
             current: Cell::new(ptr::null()),
             stacks: UnsafeCell::new(StackCache::new()),
+            slab: Slab::new(),
             tick: Cell::new(0),
             maintain_in: Cell::new(MAINTENANCE),
             streak: Cell::new(0),
@@ -157,6 +160,12 @@ impl Worker {
     #[inline]
     pub(crate) fn shared_ptr(&self) -> *const Shared {
         Arc::as_ptr(&self.shared)
+    }
+
+    /// Where tasks that are spawned here get their memory.
+    #[inline]
+    pub(crate) fn slab(&self) -> &Slab {
+        &self.slab
     }
 
     #[inline]
@@ -266,6 +275,7 @@ impl Worker {
         self.remote().poke.store(false, Relaxed);
         self.expire_timers();
         self.poll_driver();
+        self.slab.collect();
         self.take_injected().or_else(|| self.spawned.steal_oldest())
     }
 

@@ -39,6 +39,7 @@ use std::{
 use super::{
     join::JoinWord,
     local::Locals,
+    slab::{ALIGN, BLOCK, Slab},
     state::{Shield, State},
 };
 use crate::{
@@ -74,6 +75,8 @@ pub(crate) struct Header {
     pub(crate) join: JoinWord,
     reason: AtomicU8,
     stage: Cell<Stage>,
+    /// Whether the memory is a slab's, else a box's.
+    in_slab: bool,
     vtable: &'static Vtable,
     pub(crate) meta: Meta,
 }
@@ -161,7 +164,7 @@ struct Vtable {
     take: unsafe fn(&Header, *mut ()),
     /// Drops whatever is in the stage.
     clear: unsafe fn(&Header),
-    /// Frees the allocation.
+    /// Frees the box.
     free: unsafe fn(NonNull<Header>),
 }
 
@@ -187,17 +190,27 @@ unsafe impl Send for TaskRef {}
 unsafe impl Sync for TaskRef {}
 
 impl TaskRef {
-    /// Allocates a task with two references: the runtime's and the handle's.
+    /// Allocates a task with two references: the runtime's and the handle's. From `slab`, the calling worker's, if it fits there.
     ///
     /// # Safety
     ///
     /// `f` and what it borrows outlive the task, and both `F` and `T` may be sent to another thread.
-    pub(crate) unsafe fn new<F, T>(shared: *const Shared, meta: Meta, f: F) -> (Self, Self)
+    pub(crate) unsafe fn new<F, T>(
+        shared: *const Shared,
+        meta: Meta,
+        f: F,
+        slab: Option<&Slab>,
+    ) -> (Self, Self)
     where
         F: FnOnce() -> T,
     {
-        let cell = Box::<TaskCell<F, T>>::new_uninit();
-        let cell = Box::write(cell, TaskCell {
+        let fits = const { size_of::<TaskCell<F, T>>() <= BLOCK && align_of::<TaskCell<F, T>>() <= ALIGN };
+        let block = if fits { slab.and_then(Slab::alloc) } else { None };
+        let (cell, in_slab) = match block {
+            Some(block) => (block.cast::<TaskCell<F, T>>(), true),
+            None => (NonNull::from(Box::leak(Box::<TaskCell<F, T>>::new_uninit())).cast(), false),
+        };
+        let fresh = TaskCell {
             header: Header {
                 link: AtomicPtr::default(),
                 state: State::default(),
@@ -210,11 +223,16 @@ impl TaskRef {
                 joiner: UnsafeCell::new(None),
                 vtable: const { &vtable::<F, T>() },
                 stage: Cell::new(Stage::Closure),
+                in_slab,
                 meta,
             },
             data: UnsafeCell::new(Data { closure: ManuallyDrop::new(f) }),
-        });
-        let header = NonNull::from(Box::leak(cell)).cast::<Header>();
+        };
+        // SAFETY: the memory is ours, and large and aligned enough.
+        unsafe { cell.write(fresh) };
+        // For `Header::ptr`.
+        let _ = cell.as_ptr().expose_provenance();
+        let header = cell.cast::<Header>();
         (Self(header), Self(header))
     }
 
@@ -275,9 +293,32 @@ impl Drop for TaskRef {
             }
             fence(Acquire);
         }
-        let free = self.vtable.free;
         // SAFETY: this was the last reference (H1).
         unsafe { free(self.0) };
+    }
+}
+
+/// # Safety
+///
+/// No reference to the task is left.
+unsafe fn free(header: NonNull<Header>) {
+    // SAFETY: the caller's contract.
+    let task = unsafe { header.as_ref() };
+    if task.stage.get() != Stage::Empty {
+        // SAFETY: nobody else is left who could own the stage.
+        unsafe { task.drop_output() };
+    }
+    if task.in_slab {
+        // SAFETY: the last use of the header; its data is dropped already.
+        unsafe { header.drop_in_place() };
+        // After the destructors, which may have moved us to another worker.
+        let slab = current::worker().map(Worker::slab);
+        // SAFETY: it came from a slab, and `slab` is the calling worker's own.
+        unsafe { Slab::free(header.cast(), slab) };
+    } else {
+        let free = task.vtable.free;
+        // SAFETY: it came from a box of the types that the vtable knows.
+        unsafe { free(header) };
     }
 }
 
@@ -439,23 +480,26 @@ impl Header {
         self.meta.name().unwrap_or("<unnamed>")
     }
 
+    /// The pointer to the whole allocation, which a reference to the header alone does not give.
     #[inline]
     pub(crate) fn ptr(&self) -> NonNull<Self> {
-        NonNull::from(self)
+        let address = std::ptr::from_ref(self).addr();
+        // SAFETY: the address of a reference is not null.
+        unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) }
     }
 }
 
 const fn vtable<F: FnOnce() -> T, T>() -> Vtable {
-    Vtable { run: run::<F, T>, take: take::<F, T>, clear: clear::<F, T>, free: free::<F, T> }
+    Vtable { run: run::<F, T>, take: take::<F, T>, clear: clear::<F, T>, free: free_box::<F, T> }
 }
 
 /// # Safety
 ///
 /// `header` heads a `TaskCell<F, T>`, and the caller owns its stage.
 unsafe fn data<'a, F, T>(header: &Header) -> &'a mut Data<F, T> {
-    let cell = std::ptr::from_ref(header).cast::<TaskCell<F, T>>();
+    let cell = header.ptr().cast::<TaskCell<F, T>>();
     // SAFETY: the cell's address is the header's (H3).
-    let data = unsafe { &(*cell).data };
+    let data = unsafe { &(*cell.as_ptr()).data };
     // SAFETY: the caller owns the stage.
     unsafe { &mut *data.get() }
 }
@@ -512,12 +556,8 @@ unsafe fn clear<F, T>(header: &Header) {
 
 /// # Safety
 ///
-/// `header` heads a `TaskCell<F, T>` from `TaskRef::new`, and no reference is left.
-unsafe fn free<F, T>(header: NonNull<Header>) {
-    // SAFETY: the caller holds the last reference.
-    let task = unsafe { header.as_ref() };
-    // SAFETY: nobody else is left who could own the stage.
-    unsafe { task.drop_output() };
+/// `header` heads a boxed `TaskCell<F, T>` whose data is dropped already, and no reference is left.
+unsafe fn free_box<F, T>(header: NonNull<Header>) {
     // SAFETY: it was leaked from such a box.
     drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T>>().as_ptr()) });
 }

@@ -49,7 +49,7 @@
 //! - A list of remote frees in each chunk (mimalloc): it takes a list of such chunks as well, whose entries outlive slabs and pin chunks.
 //!   Thieves of one victim free neighbours, and would meet in a chunk's list as they do in the mailbox.
 //! - Sending in batches (snmalloc): blocks would wait in the outboxes of sleeping workers, and pin a chunk each.
-//! - One free list for all chunks: no chunk would be known to be empty. Links in fresh blocks: they would be touched before their use.
+//! - One free list for all chunks: none would be known to be empty. Links in fresh blocks: they would be touched before their use.
 //!
 //! # Checked by
 //!
@@ -57,8 +57,8 @@
 //!
 //! # Sources
 //!
-//! Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019): owner and full flag in one comparison. Liétar et al., "snmalloc:
-//! A Message Passing Allocator" (2019): the mailbox. Treiber, "Systems Programming: Coping with Parallelism" (1986): the list in it.
+//! Leijen, Zorn, de Moura, "Mimalloc: Free List Sharding in Action" (2019): owner and full flag in one comparison. Liétar et al.,
+//! "snmalloc: A Message Passing Allocator" (2019): the mailbox. Treiber, "Systems Programming: Coping with Parallelism" (1986).
 
 #[cfg(test)]
 mod tests;
@@ -74,6 +74,8 @@ use std::{
     ptr::{self, NonNull},
     sync::Arc,
 };
+
+use crossbeam_utils::CachePadded;
 
 use crate::prim::{
     atomic::{
@@ -144,10 +146,9 @@ impl Slab {
     /// Gives out a block, uninitialised. `None` when there is no memory.
     #[inline]
     pub fn alloc(&self) -> Option<NonNull<u8>> {
-        match self.current.get().and_then(ChunkRef::pop) {
-            None => self.refill(),
-            block => block,
-        }
+        let chunk = self.current.get();
+        let block = chunk.and_then(|chunk| chunk.pop().or_else(|| chunk.carve()));
+        block.or_else(|| self.refill())
     }
 
     /// Takes a block back.
@@ -172,7 +173,7 @@ impl Slab {
     /// Takes back what others have freed, or a part of it. Whether there is more. A load and no more if there is nothing.
     #[inline]
     pub fn collect(&self) -> bool {
-        let idle = self.sent.get().is_none() && self.mailbox.head.load(Relaxed).is_null();
+        let idle = self.sent.get().is_none() && self.mailbox.load(Relaxed).is_null();
         !idle && self.take_back()
     }
 
@@ -182,12 +183,9 @@ impl Slab {
         Arc::as_ptr(&self.mailbox).addr()
     }
 
-    /// Gives out a block when the current chunk's list is empty, or there is no current chunk.
+    /// Gives out a block when there is no current chunk, or it has no room.
     #[inline(never)]
     fn refill(&self) -> Option<NonNull<u8>> {
-        if let Some(block) = self.current.get().and_then(ChunkRef::carve) {
-            return Some(block);
-        }
         self.collect();
         if let Some(block) = self.current.get().and_then(ChunkRef::pop) {
             return Some(block);
@@ -245,7 +243,7 @@ impl Slab {
         }
     }
 
-    /// A full chunk is about to have room.
+    /// A full chunk is about to have room. Owner only.
     fn reopen(&self, chunk: ChunkRef) {
         self.full.remove(chunk);
         chunk.owner.store(self.id(), Relaxed);
@@ -295,7 +293,7 @@ impl Slab {
 
     /// Takes what is in the mailbox, and leaves `head` there. Not after it was closed.
     fn empty(&self, head: *mut Link) -> Option<NonNull<Link>> {
-        NonNull::new(self.mailbox.head.swap(head, Acquire))
+        NonNull::new(self.mailbox.swap(head, Acquire))
     }
 
     /// Leaves a chunk to those who have blocks of it; frees it, if nobody does. It is in no list any more.
@@ -415,14 +413,13 @@ impl ChunkRef {
         unsafe { dealloc(self.0.as_ptr().cast(), LAYOUT) };
     }
 
-    /// Sends a block to its owner. `false`, if the mailbox is closed. After a `true` the chunk and the mailbox may be gone: the protocol
-    /// holds no reference to more than an atomic at that time.
+    /// Sends a block to its owner. `false`, if the mailbox is closed. Once it is sent, chunk and mailbox may be gone.
     ///
     /// # Safety
     ///
     /// The block is out, of this chunk, and not used any more; it is given away, if the result is `true`.
     unsafe fn send(self, link: NonNull<Link>) -> bool {
-        let mailbox = &self.mailbox.head;
+        let mailbox: &AtomicPtr<Link> = &self.mailbox;
         let mut head = mailbox.load(Relaxed);
         while head != CLOSED {
             // SAFETY: the block is ours until the exchange.
@@ -496,12 +493,8 @@ impl List {
     }
 }
 
-/// Where others send what they have freed. Alone in its cache lines.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct Mailbox {
-    head: AtomicPtr<Link>,
-}
+/// Where others send what they have freed.
+type Mailbox = CachePadded<AtomicPtr<Link>>;
 
 /// The head of a closed mailbox: no block's address.
 const CLOSED: *mut Link = ptr::without_provenance_mut(1);

@@ -165,7 +165,7 @@ impl Spawn {
         let parent = unsafe { worker.current_ptr().as_ref() }.map_or(0, |task| task.meta.id);
         let meta = self.meta(worker.fresh_id(), parent);
         // SAFETY: the caller's contract.
-        let (task, handle) = unsafe { TaskRef::new(worker.shared_ptr(), meta, f) };
+        let (task, handle) = unsafe { TaskRef::new(worker.shared_ptr(), meta, f, Some(worker.slab())) };
         worker.spawn(task);
         Joiner::new(handle)
     }
@@ -181,7 +181,7 @@ impl Spawn {
     {
         let meta = self.meta(crate::scheduler::fresh_id(), 0);
         // SAFETY: the caller's contract.
-        let (task, handle) = unsafe { TaskRef::new(shared, meta, f) };
+        let (task, handle) = unsafe { TaskRef::new(shared, meta, f, None) };
         let joiner = Joiner::new(handle);
         let Err(task) = shared.spawn_from_outside(task) else { return Ok(joiner) };
         // SAFETY: no queue took it, so this is its only run; the closure is dropped.

@@ -63,9 +63,7 @@ impl Config {
     }
 
     pub(crate) fn build(self) -> Runtime {
-        self.builder()
-            .build()
-            .expect("the runtime could not be built")
+        self.builder().build().expect("the runtime could not be built")
     }
 
     /// The mode, as `SWARD_MODE` has it.
@@ -110,11 +108,7 @@ fn run_configs(workers: &[usize], body: impl Fn(Config)) {
     impl Drop for Name {
         fn drop(&mut self) {
             if std::thread::panicking() {
-                note(&format!(
-                    "the failure above was with {} workers, {}",
-                    self.0.workers,
-                    self.0.mode()
-                ));
+                note(&format!("the failure above was with {} workers, {}", self.0.workers, self.0.mode()));
             }
         }
     }
@@ -160,25 +154,17 @@ impl Watchdog {
     /// Watches the test that calls this, until the value is dropped.
     #[track_caller]
     pub(crate) fn new() -> Self {
-        let test = std::thread::current()
-            .name()
-            .unwrap_or("<unnamed>")
-            .to_owned();
+        let test = std::thread::current().name().unwrap_or("<unnamed>").to_owned();
         let place = panic::Location::caller();
         let patience = PATIENCE * u32::try_from(factor()).expect("SWARD_STRESS is too large");
         let (alive, end) = mpsc::channel();
         let watch = move || {
             if end.recv_timeout(patience) == Err(mpsc::RecvTimeoutError::Timeout) {
-                note(&format!(
-                    "test `{test}` ({place}) has hung for {patience:?}, aborting"
-                ));
+                note(&format!("test `{test}` ({place}) has hung for {patience:?}, aborting"));
                 std::process::abort();
             }
         };
-        Self {
-            alive: Some(alive),
-            thread: Some(std::thread::spawn(watch)),
-        }
+        Self { alive: Some(alive), thread: Some(std::thread::spawn(watch)) }
     }
 }
 
@@ -272,6 +258,13 @@ pub(crate) fn os_threads(prefix: &str) -> usize {
     names.filter(|name| name.starts_with(prefix)).count()
 }
 
+/// Returns once there is no such OS thread. One that was joined may be listed for a moment longer, and that is all.
+pub(crate) fn until_os_threads_are_gone(prefix: &str) {
+    while os_threads(prefix) > 0 {
+        std::thread::yield_now();
+    }
+}
+
 /// The kernel's number of the calling OS thread. Never inlined: it may change across a suspension.
 #[inline(never)]
 pub(crate) fn os_thread_id() -> i32 {
@@ -301,17 +294,7 @@ pub(crate) fn child(test: &str, case: &str) -> Output {
 #[track_caller]
 pub(crate) fn child_succeeds(test: &str, case: &str) {
     let output = child(test, case);
-    let (out, err) = (
-        String::from_utf8_lossy(&output.stdout),
-        String::from_utf8_lossy(&output.stderr),
-    );
-    assert!(
-        output.status.success(),
-        "case {case}: {}\n{out}\n{err}",
-        output.status
-    );
-    assert!(
-        out.contains("1 passed"),
-        "the child ran no test `{test}`\n{out}"
-    );
+    let (out, err) = (String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+    assert!(output.status.success(), "case {case}: {}\n{out}\n{err}", output.status);
+    assert!(out.contains("1 passed"), "the child ran no test `{test}`\n{out}");
 }

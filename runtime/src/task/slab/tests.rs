@@ -66,7 +66,10 @@ fn the_block_freed_last_is_given_out_first() {
     three.remove(0).free(Some(&slab));
     three.push(Block::new(&slab, 3));
     three.push(Block::new(&slab, 4));
-    assert_eq!(three.iter().map(Block::address).collect::<Vec<_>>(), [addresses[2], addresses[0], addresses[1]]);
+    assert_eq!(
+        three.iter().map(Block::address).collect::<Vec<_>>(),
+        [addresses[2], addresses[0], addresses[1]]
+    );
     three.into_iter().for_each(|block| block.free(Some(&slab)));
 }
 
@@ -174,7 +177,7 @@ fn a_slab_may_move_to_another_thread() {
     let mailbox = Arc::clone(&slab.mailbox);
     thread::spawn(move || {
         out.into_iter().for_each(|block| block.free(Some(&slab)));
-        assert!(slab.mailbox.head.load(super::Relaxed).is_null());
+        assert!(slab.mailbox.load(super::Relaxed).is_null());
     })
     .join()
     .expect("no assertion fails");

@@ -1,0 +1,255 @@
+//! The wait word of a task: a worker that switches away from it, against those who end its wait.
+//!
+//! The real `State`. Stand-ins: the task's stack is a [`Plain`] word that only the task's owner may touch; a claimer that
+//! found the task parked runs it on the spot, where the scheduler would queue it (the queue would order the two as well).
+//!
+//! # Fails when
+//!
+//! - the exchange in `park` is Relaxed: the claimer runs a stack that it does not see;
+//! - the exchange in `end_wait` is Release: as above, or Acquire: the task does not see what the waker wrote;
+//! - the load in `outcome` is Relaxed: as the latter;
+//! - `park` stores instead of exchanging: a claim is lost;
+//! - `claim` ignores the epoch: an older claim ends the next wait;
+//! - `begin_wait` stores instead of adding: a token that comes meanwhile is lost;
+//! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
+#![cfg(loom)]
+
+use loom::{
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    thread,
+};
+use sward_loom_tests::{Plain, check};
+use sward_runtime::model::{Claim, Outcome, Place, Shield, State};
+
+struct Task {
+    state: State,
+    /// Touched by the owner alone.
+    stack: Plain<u32>,
+    /// What each kind of claimer has written for the task before it claims.
+    letters: [Plain<bool>; 3],
+    resumed: AtomicUsize,
+}
+
+impl Task {
+    fn running() -> Self {
+        Self {
+            state: State::default(),
+            stack: Plain::new(0),
+            letters: [Plain::new(false), Plain::new(false), Plain::new(false)],
+            resumed: AtomicUsize::new(0),
+        }
+    }
+
+    /// A running task, in its first wait.
+    fn in_wait(shield: Shield) -> (Arc<Self>, u32) {
+        let task = Self::running();
+        let epoch = task.state.begin_wait(shield, false);
+        (Arc::new(task), epoch)
+    }
+
+    fn letter(&self, of: Outcome) -> &Plain<bool> {
+        &self.letters[of as usize]
+    }
+
+    /// The worker: the task has put its frame on its stack, and is now switched away from.
+    fn suspend(&self) {
+        self.stack.set(1);
+        if !self.state.park() {
+            self.resume();
+        }
+    }
+
+    /// The task goes on: it finds its stack, and what the claimer wrote.
+    fn resume(&self) {
+        assert_eq!(self.stack.replace(2), 1, "the stack is seen, and resumed once");
+        self.resumed.fetch_add(1, Relaxed);
+        let outcome = self.state.outcome().expect("a wait that is over has an outcome");
+        assert!(self.letter(outcome).get());
+    }
+
+    /// Ends the wait as a waker or a timer does. `true`: it won.
+    fn claim(&self, epoch: u32, outcome: Outcome) -> bool {
+        self.letter(outcome).set(true);
+        self.follow(self.state.claim(epoch, outcome))
+    }
+
+    /// Ends the wait as a shutdown does.
+    fn cancel(&self, doubtful: bool) -> bool {
+        self.letter(Outcome::Cancelled).set(true);
+        self.follow(self.state.claim_cancelled(doubtful))
+    }
+
+    fn follow(&self, claim: Claim) -> bool {
+        if claim == Claim::Parked {
+            self.resume();
+        }
+        claim != Claim::Lost
+    }
+
+    fn assert_resumed_by(&self, outcome: Outcome) {
+        assert_eq!(self.resumed.load(Relaxed), 1);
+        assert_eq!(self.state.outcome(), Some(outcome));
+        assert_eq!(self.state.place(), Place::Active);
+    }
+}
+
+#[test]
+fn a_waker_and_a_worker_that_switches_away_resume_the_task_once() {
+    check(|| {
+        let (task, epoch) = Task::in_wait(Shield::Open);
+        let worker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || task.suspend()
+        });
+        assert!(task.claim(epoch, Outcome::Woken));
+        worker.join().unwrap();
+        task.assert_resumed_by(Outcome::Woken);
+    });
+}
+
+#[test]
+fn of_a_waker_and_a_timer_one_wins() {
+    check(|| {
+        let (task, epoch) = Task::in_wait(Shield::Open);
+        let worker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || task.suspend()
+        });
+        let timer = thread::spawn({
+            let task = Arc::clone(&task);
+            move || task.claim(epoch, Outcome::TimedOut)
+        });
+        let woken = task.claim(epoch, Outcome::Woken);
+        let timed_out = timer.join().unwrap();
+        worker.join().unwrap();
+        assert!(woken ^ timed_out);
+        task.assert_resumed_by(if woken { Outcome::Woken } else { Outcome::TimedOut });
+    });
+}
+
+/// A waker against a shutdown, which asks for doubtful waits too if `doubtful`. Whether the shutdown won.
+fn cancel(shield: Shield, doubtful: bool) -> bool {
+    let (task, epoch) = Task::in_wait(shield);
+    let worker = thread::spawn({
+        let task = Arc::clone(&task);
+        move || task.suspend()
+    });
+    let ender = thread::spawn({
+        let task = Arc::clone(&task);
+        move || task.cancel(doubtful)
+    });
+    let woken = task.claim(epoch, Outcome::Woken);
+    let cancelled = ender.join().unwrap();
+    worker.join().unwrap();
+    assert!(woken ^ cancelled);
+    task.assert_resumed_by(if woken { Outcome::Woken } else { Outcome::Cancelled });
+    cancelled
+}
+
+#[test]
+fn of_a_waker_and_a_cancellation_one_wins() {
+    check(|| {
+        let _ = cancel(Shield::Open, false);
+    });
+}
+
+#[test]
+fn of_a_waker_and_a_cancellation_by_name_one_wins() {
+    check(|| {
+        let _ = cancel(Shield::Doubtful, true);
+    });
+}
+
+#[test]
+fn a_shielded_wait_is_ended_by_its_waker_only() {
+    check(|| assert!(!cancel(Shield::Shielded, true)));
+}
+
+#[test]
+fn a_doubtful_wait_is_not_cancelled_unless_asked_for() {
+    check(|| assert!(!cancel(Shield::Doubtful, false)));
+}
+
+#[test]
+fn a_claim_of_an_older_wait_leaves_the_next_alone() {
+    /// What the task does after its first wait: it waits again, for something that does not come.
+    fn wait_again(task: &Task) {
+        task.resume();
+        let _ = task.state.begin_wait(Shield::Open, false);
+        assert!(task.state.park());
+    }
+
+    fn claim(task: &Task, epoch: u32, outcome: Outcome) {
+        task.letter(outcome).set(true);
+        if task.state.claim(epoch, outcome) == Claim::Parked {
+            wait_again(task);
+        }
+    }
+
+    check(|| {
+        let (task, first) = Task::in_wait(Shield::Open);
+        let claimers = [Outcome::Woken, Outcome::TimedOut].map(|outcome| {
+            let task = Arc::clone(&task);
+            thread::spawn(move || claim(&task, first, outcome))
+        });
+        task.stack.set(1);
+        if !task.state.park() {
+            wait_again(&task);
+        }
+        for claimer in claimers {
+            claimer.join().unwrap();
+        }
+        assert_eq!(task.resumed.load(Relaxed), 1);
+        assert_eq!(task.state.outcome(), None, "the second wait goes on");
+        assert_eq!(task.state.place(), Place::Parked);
+        assert_eq!(task.state.claim(first.wrapping_add(1), Outcome::Woken), Claim::Parked);
+    });
+}
+
+/// Others may set the token bit at any time (S1).
+#[test]
+fn a_stray_token_survives_a_wait_and_does_not_end_it() {
+    check(|| {
+        let task = Arc::new(Task::running());
+        let stray = thread::spawn({
+            let task = Arc::clone(&task);
+            move || assert_eq!(task.state.leave_token(), Claim::Lost)
+        });
+        let epoch = task.state.begin_wait(Shield::Open, false);
+        let waker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || assert!(task.claim(epoch, Outcome::Woken))
+        });
+        task.suspend();
+        stray.join().unwrap();
+        waker.join().unwrap();
+        task.assert_resumed_by(Outcome::Woken);
+        assert!(task.state.take_token());
+    });
+}
+
+/// `begin_wait` is Relaxed: the registry brings its epoch.
+#[test]
+fn a_waker_that_finds_the_wait_in_a_registry_never_loses_alone() {
+    check(|| {
+        let task = Arc::new(Task::running());
+        let registry = Arc::new(Mutex::new(None));
+        let worker = thread::spawn({
+            let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
+            move || {
+                let epoch = task.state.begin_wait(Shield::Open, false);
+                *registry.lock().unwrap() = Some(epoch);
+                task.suspend();
+            }
+        });
+        let found = registry.lock().unwrap().take();
+        if let Some(epoch) = found {
+            assert!(task.claim(epoch, Outcome::Woken));
+        }
+        worker.join().unwrap();
+        assert_eq!(task.resumed.load(Relaxed), usize::from(found.is_some()));
+    });
+}
