@@ -9,7 +9,7 @@
 //!
 //! - the exchange in `State::end_wait` is Acquire, or the load in `State::outcome` is Relaxed: the frame ends while a claimer reads it;
 //! - the exchange in `State::end_wait` is Release, or that in `State::park` is Relaxed: the claimer runs a stack that it does not see;
-//! - the waiter leaves its entry in the wheel or in the registry (W1), or takes it back without the lock;
+//! - the waiter leaves its entry in the wheel or in the registry (W1);
 //! - a claimer reads the entry after its claim, or claims after it has released the lock.
 #![cfg(loom)]
 

@@ -69,21 +69,27 @@ fn a_timeout_longer_than_the_clock_can_say_waits_for_the_event() {
 fn sleepers_wake_in_the_order_of_their_deadlines() {
     each_mode(1, |config| {
         config.build().run(|| {
-            for _ in 0..stress(5) {
-                let woken = Arc::new(Mutex::new(Vec::new()));
+            let mut rounds = 0;
+            while rounds < stress(5) {
+                let (woken, late) = (Arc::new(Mutex::new(Vec::new())), Arc::new(AtomicBool::new(false)));
                 let start = Instant::now() + Duration::from_millis(2);
                 let sleepers: Vec<_> = [9_u32, 0, 7, 3, 5, 1, 8, 2, 6, 4]
                     .into_iter()
                     .map(|i| {
-                        let woken = Arc::clone(&woken);
+                        let (woken, late) = (Arc::clone(&woken), Arc::clone(&late));
                         thread::spawn(move || {
+                            late.fetch_or(Instant::now() >= start - Duration::from_millis(1), SeqCst);
                             thread::sleep_until(start + i * Duration::from_micros(500));
                             woken.lock().unwrap().push(i);
                         })
                     })
                     .collect();
                 sleepers.into_iter().for_each(|sleeper| sleeper.join().unwrap());
-                assert!(woken.lock().unwrap().is_sorted(), "{woken:?}");
+                // On a machine that is busy some may not be asleep before the first wakes: such a round says nothing.
+                if !late.load(SeqCst) {
+                    assert!(woken.lock().unwrap().is_sorted(), "{woken:?}");
+                    rounds += 1;
+                }
             }
         });
     });

@@ -85,23 +85,23 @@ unsafe impl Sync for Slab {}
 
 impl Slab {
     /// Maps a slab for stacks of `usable` bytes, with no guard yet. When there is not enough address space for a
-    /// whole slab, smaller ones are tried, down to one slot.
+    /// whole slab, smaller ones are tried, down to a quarter of it.
     ///
     /// # Errors
     ///
-    /// When not even one slot can be mapped.
+    /// When not even those can be mapped.
     pub(super) fn map(usable: usize, guards: Guards) -> io::Result<NonNull<Self>> {
         let guard = GUARD_SIZE.next_multiple_of(page_size());
         let stride = guard + usable;
-        let mut count = (SLAB_SIZE / stride).max(1);
+        let full = (SLAB_SIZE / stride).max(1);
+        let mut count = full;
         let start = loop {
             match reserve(count * stride) {
                 Ok(start) => break start,
-                Err(_) if count > 1 => count /= 2,
-                Err(error) => {
-                    let text = format!("cannot map a stack of {stride} bytes: {error}");
-                    return Err(io::Error::new(error.kind(), text));
-                }
+                // The last address space is not for stacks: it is left to allocators, whose failure ends the process.
+                Err(_) if count / 2 >= full.div_ceil(4) => count /= 2,
+                // Nothing is allocated for a message here, for the same reason.
+                Err(error) => return Err(error),
             }
         };
         // The slots point back to the slab, so there is a place for it before it is made.

@@ -571,7 +571,6 @@ fn without_address_space_acquire_fails_until_a_stack_is_released() {
                 }
             };
             assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-            assert!(error.to_string().contains("cannot map a stack"), "{error}");
             assert!(
                 (100..=160).contains(&stacks.len()),
                 "smaller slabs fill the rest: {}",
