@@ -13,7 +13,10 @@ use sward::{
     cancel::{self, Cancelled},
     net::{TcpListener, TcpStream},
     runtime::Builder,
-    sync::{Arc, atomic::{AtomicUsize, Ordering::Relaxed}},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     thread,
 };
 
@@ -56,14 +59,17 @@ fn main() -> io::Result<()> {
         spawn("who sleeps", Box::new(|| thread::sleep(Duration::from_secs(3600)))),
         spawn("who accepts", Box::new(move || drop(listener.incoming().collect::<Vec<_>>()))),
         spawn("who reads", Box::new(move || drop((&stream).read(&mut [0])))),
-        spawn("who writes", Box::new(move || {
-            // Its waits end by what they wait for, also while the runtime ends.
-            cancel::shield(|| {
-                thread::sleep(Duration::from_millis(100));
-                counter.fetch_add(1, Relaxed);
-            });
-            thread::park();
-        })),
+        spawn(
+            "who writes",
+            Box::new(move || {
+                // Its waits end by what they wait for, also while the runtime ends.
+                cancel::shield(|| {
+                    thread::sleep(Duration::from_millis(100));
+                    counter.fetch_add(1, Relaxed);
+                });
+                thread::park();
+            }),
+        ),
     ];
 
     std::thread::sleep(Duration::from_millis(50));

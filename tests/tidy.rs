@@ -209,16 +209,19 @@ fn sources_are_tidy() {
 fn links_lead_somewhere() {
     let mut tree = Tree::read();
     let root = tree.root.clone();
-    tree.check(|file| !file.is_source(), |file, breach| {
-        let here = Path::new(&root).join(&file.path);
-        for (i, line) in prose(&file.text) {
-            for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-                if !leads_somewhere(&here, target) {
-                    breach(i, target);
+    tree.check(
+        |file| !file.is_source(),
+        |file, breach| {
+            let here = Path::new(&root).join(&file.path);
+            for (i, line) in prose(&file.text) {
+                for target in line.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+                    if !leads_somewhere(&here, target) {
+                        breach(i, target);
+                    }
                 }
             }
-        }
-    });
+        },
+    );
     assert!(tree.findings.is_empty(), "\n{}\n", tree.findings.join("\n"));
 }
 

@@ -82,9 +82,7 @@ impl UsageError {
 }
 
 /// Understands the arguments that follow the program's name.
-pub(crate) fn parse(
-    args: impl IntoIterator<Item = impl Into<OsString>>,
-) -> Result<Command, UsageError> {
+pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut options = Options::default();
     let mut words = Vec::new();
@@ -102,19 +100,11 @@ pub(crate) fn parse(
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     match words[..] {
-        [] => Ok(Command::Run {
-            benches: bench::find(bench::MAIN),
-            options,
-        }),
+        [] => Ok(Command::Run { benches: bench::find(bench::MAIN), options }),
         ["list"] if options == Options::default() => Ok(Command::List),
         ["list"] => Err(UsageError::new("list takes no options")),
-        ["run"] => Err(UsageError::new(
-            "run needs the name of a benchmark; list shows them",
-        )),
-        ["run", ref names @ ..] => Ok(Command::Run {
-            benches: benches(names)?,
-            options,
-        }),
+        ["run"] => Err(UsageError::new("run needs the name of a benchmark; list shows them")),
+        ["run", ref names @ ..] => Ok(Command::Run { benches: benches(names)?, options }),
         ["__measure", name, kind, workers, iterations] => {
             let context = context(kind, workers, iterations)?;
             let [bench] = bench::find(name)[..] else {
@@ -127,54 +117,30 @@ pub(crate) fn parse(
             let role = Role::find(role).ok_or_else(|| UsageError::new("no such server"))?;
             Ok(Command::Serve { role, context })
         }
-        [word, ..] => Err(UsageError(format!(
-            "unknown command {word:?}; there are run and list"
-        ))),
+        [word, ..] => Err(UsageError(format!("unknown command {word:?}; there are run and list"))),
     }
 }
 
 fn context(kind: &str, workers: &str, iterations: &str) -> Result<Context, UsageError> {
     let kind = Kind::find(kind).ok_or_else(|| UsageError::new("no such subject"))?;
     let workers = positive("workers", &OsString::from(workers))?;
-    let iterations = iterations
-        .parse()
-        .map_err(|_| UsageError::new("iterations must be a number"))?;
-    Ok(Context {
-        kind,
-        workers,
-        iterations,
-    })
+    let iterations = iterations.parse().map_err(|_| UsageError::new("iterations must be a number"))?;
+    Ok(Context { kind, workers, iterations })
 }
 
 fn positive(what: &str, value: &OsString) -> Result<usize, UsageError> {
-    let number = value
-        .to_str()
-        .and_then(|text| text.parse().ok())
-        .filter(|&number| number > 0);
-    number.ok_or_else(|| {
-        UsageError(format!(
-            "{what} must be a whole number from 1 on, not {value:?}"
-        ))
-    })
+    let number = value.to_str().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
+    number.ok_or_else(|| UsageError(format!("{what} must be a whole number from 1 on, not {value:?}")))
 }
 
 fn peers(list: &str) -> Result<Vec<Kind>, UsageError> {
     if list == "none" {
         return Ok(Vec::new());
     }
-    let known: Vec<&str> = Kind::ALL
-        .into_iter()
-        .filter(|kind| kind.is_peer())
-        .map(Kind::name)
-        .collect();
+    let known: Vec<&str> = Kind::ALL.into_iter().filter(|kind| kind.is_peer()).map(Kind::name).collect();
     let find = |name: &str| {
         let peer = Kind::find(name).filter(|kind| kind.is_peer());
-        peer.ok_or_else(|| {
-            UsageError(format!(
-                "unknown peer {name:?}; there are {}",
-                known.join(", ")
-            ))
-        })
+        peer.ok_or_else(|| UsageError(format!("unknown peer {name:?}; there are {}", known.join(", "))))
     };
     list.split(',').map(find).collect()
 }
@@ -186,21 +152,12 @@ fn unknown_bench(name: &str) -> UsageError {
 fn benches(names: &[&str]) -> Result<Vec<&'static Bench>, UsageError> {
     let mut chosen: Vec<&'static Bench> = Vec::new();
     for &name in names {
-        let found = if name == "all" {
-            bench::ALL.iter().collect()
-        } else {
-            bench::find(name)
-        };
+        let found = if name == "all" { bench::ALL.iter().collect() } else { bench::find(name) };
         if found.is_empty() {
             return Err(unknown_bench(name));
         }
         // A benchmark that is named twice runs once.
-        chosen.extend(
-            found
-                .into_iter()
-                .filter(|bench| !chosen.contains(bench))
-                .collect::<Vec<_>>(),
-        );
+        chosen.extend(found.into_iter().filter(|bench| !chosen.contains(bench)).collect::<Vec<_>>());
     }
     Ok(chosen)
 }
@@ -219,9 +176,7 @@ mod tests {
     }
 
     fn error(line: &str) -> String {
-        parse(line.split_whitespace())
-            .expect_err("the line is wrong")
-            .to_string()
+        parse(line.split_whitespace()).expect_err("the line is wrong").to_string()
     }
 
     #[test]
@@ -231,8 +186,7 @@ mod tests {
 
     #[test]
     fn options_may_stand_anywhere() {
-        let (names, options) =
-            run("--rounds 5 run fib --workers=2 yield --peers tokio,go --json out.json");
+        let (names, options) = run("--rounds 5 run fib --workers=2 yield --peers tokio,go --json out.json");
         assert_eq!(names, ["fib", "yield_2", "yield_1000"]);
         let expected = Options {
             workers: Some(2),
@@ -271,24 +225,12 @@ mod tests {
     #[test]
     fn children_are_told_what_to_measure() {
         let command = parse(["__measure", "fib", "tokio", "2", "99"]);
-        let Ok(Command::Measure { bench, context }) = command else {
-            panic!("{command:?}")
-        };
+        let Ok(Command::Measure { bench, context }) = command else { panic!("{command:?}") };
         assert_eq!(bench.name, "fib");
-        assert_eq!(
-            context,
-            Context {
-                kind: Kind::Tokio,
-                workers: 2,
-                iterations: 99
-            }
-        );
+        assert_eq!(context, Context { kind: Kind::Tokio, workers: 2, iterations: 99 });
         assert!(matches!(
             parse(["__serve", "echo", "may", "1", "9"]),
-            Ok(Command::Serve {
-                role: Role::Echo,
-                ..
-            })
+            Ok(Command::Serve { role: Role::Echo, .. })
         ));
         assert!(parse(["__measure", "yield", "tokio", "2", "99"]).is_err());
     }

@@ -43,18 +43,8 @@ impl PartialEq for Bench {
 }
 
 impl Bench {
-    const fn new(
-        name: &'static str,
-        about: &'static str,
-        measure: fn(&Context) -> Result<Figures>,
-    ) -> Self {
-        Self {
-            name,
-            about,
-            differs: |_| None,
-            can_run: |_| true,
-            measure,
-        }
+    const fn new(name: &'static str, about: &'static str, measure: fn(&Context) -> Result<Figures>) -> Self {
+        Self { name, about, differs: |_| None, can_run: |_| true, measure }
     }
 
     const fn differs(mut self, differs: fn(Kind) -> Option<String>) -> Self {
@@ -113,12 +103,7 @@ pub(crate) fn find(name: &str) -> Vec<&'static Bench> {
     if let Some(bench) = ALL.iter().find(|bench| bench.name == name) {
         return vec![bench];
     }
-    let is_member = |bench: &&Bench| {
-        bench
-            .name
-            .strip_prefix(name)
-            .is_some_and(|rest| rest.starts_with('_'))
-    };
+    let is_member = |bench: &&Bench| bench.name.strip_prefix(name).is_some_and(|rest| rest.starts_with('_'));
     ALL.iter().filter(is_member).collect()
 }
 
@@ -150,13 +135,8 @@ mod tests {
 
     #[test]
     fn smaller_amounts_are_said() {
-        let [batch] = find("spawn_batch")[..] else {
-            panic!("there is one")
-        };
+        let [batch] = find("spawn_batch")[..] else { panic!("there is one") };
         assert_eq!((batch.differs)(Kind::Tokio), None);
-        assert_eq!(
-            (batch.differs)(Kind::May).as_deref(),
-            Some("20000 green threads instead of 100000")
-        );
+        assert_eq!((batch.differs)(Kind::May).as_deref(), Some("20000 green threads instead of 100000"));
     }
 }

@@ -49,11 +49,9 @@ const SILENCE: Duration = Duration::from_secs(10);
 pub(crate) fn generate(plan: &Plan, mut at_boundary: impl FnMut() -> Result<()>) -> Result<Load> {
     let (opened, phase) = (AtomicUsize::new(0), AtomicU8::new(WARM_UP));
     std::thread::scope(|scope| {
-        let shares =
-            (0..plan.threads).map(|thread| (thread..plan.connections).step_by(plan.threads));
-        let threads: Vec<_> = shares
-            .map(|share| scope.spawn(|| work_share(plan, share, &opened, &phase)))
-            .collect();
+        let shares = (0..plan.threads).map(|thread| (thread..plan.connections).step_by(plan.threads));
+        let threads: Vec<_> =
+            shares.map(|share| scope.spawn(|| work_share(plan, share, &opened, &phase))).collect();
         let mut boundaries = || {
             while opened.load(Ordering::Relaxed) < plan.threads {
                 std::thread::sleep(Duration::from_millis(1));
@@ -72,17 +70,10 @@ pub(crate) fn generate(plan: &Plan, mut at_boundary: impl FnMut() -> Result<()>)
         phase.store(STOP, Ordering::Relaxed);
         let mut latencies = empty_histogram()?;
         for thread in threads {
-            let part = thread
-                .join()
-                .map_err(|_| Error::new("a load generator thread panicked"))??;
-            latencies
-                .add(part)
-                .map_err(|error| Error::new(error.to_string()))?;
+            let part = thread.join().map_err(|_| Error::new("a load generator thread panicked"))??;
+            latencies.add(part).map_err(|error| Error::new(error.to_string()))?;
         }
-        Ok(Load {
-            elapsed: elapsed?,
-            latencies,
-        })
+        Ok(Load { elapsed: elapsed?, latencies })
     })
 }
 
@@ -109,10 +100,7 @@ impl Connection {
         let numbers: Vec<usize> = share.collect();
         let mut all = Vec::with_capacity(numbers.len());
         for group in numbers.chunks(OPEN_AT_ONCE) {
-            let opened = group
-                .iter()
-                .map(|&number| Self::open(plan, number))
-                .collect::<Result<Vec<_>>>()?;
+            let opened = group.iter().map(|&number| Self::open(plan, number)).collect::<Result<Vec<_>>>()?;
             for (mut stream, request, expected) in opened {
                 let mut answer = [0; MESSAGE_LEN];
                 stream.read_exact(&mut answer)?;
@@ -122,14 +110,7 @@ impl Connection {
                 stream.set_nonblocking(true)?;
                 let stream = TcpStream::from_std(stream);
                 let answer = [0; 4 * MESSAGE_LEN];
-                all.push(Self {
-                    stream,
-                    request,
-                    expected,
-                    answer,
-                    filled: 0,
-                    sent: Instant::now(),
-                });
+                all.push(Self { stream, request, expected, answer, filled: 0, sent: Instant::now() });
             }
         }
         Ok(all)
@@ -139,9 +120,7 @@ impl Connection {
     fn open(plan: &Plan, number: usize) -> Result<(std::net::TcpStream, Message, Message)> {
         let mut request = [0x5a; MESSAGE_LEN];
         request[..8].copy_from_slice(&(number as u64).to_le_bytes());
-        let expected = plan
-            .iterations
-            .map_or(request, |iterations| work::answer(&request, iterations));
+        let expected = plan.iterations.map_or(request, |iterations| work::answer(&request, iterations));
         let mut stream = std::net::TcpStream::connect(plan.address)?;
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(SILENCE))?;
@@ -152,11 +131,7 @@ impl Connection {
     fn send(&mut self) -> Result<()> {
         // The socket's buffer is empty: one request is in flight at a time.
         let count = self.stream.write(&self.request)?;
-        if count < MESSAGE_LEN {
-            Err(Error::new("a request was cut short"))
-        } else {
-            Ok(())
-        }
+        if count < MESSAGE_LEN { Err(Error::new("a request was cut short")) } else { Ok(()) }
     }
 
     /// Reads what is there; returns whether the answer is complete. The buffer is longer than an answer, so a short
@@ -197,8 +172,7 @@ fn work_share(
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     for (index, connection) in connections.iter_mut().enumerate() {
-        poll.registry()
-            .register(&mut connection.stream, Token(index), Interest::READABLE)?;
+        poll.registry().register(&mut connection.stream, Token(index), Interest::READABLE)?;
         connection.send()?;
     }
     loop {
@@ -236,21 +210,12 @@ mod tests {
 
     fn plan(address: SocketAddr) -> Plan {
         let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(50));
-        Plan {
-            address,
-            connections: 3,
-            threads: 2,
-            iterations: None,
-            warm_up,
-            duration,
-        }
+        Plan { address, connections: 3, threads: 2, iterations: None, warm_up, duration }
     }
 
     fn serve(change: u8) -> SocketAddr {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a loopback port is free");
-        let address = listener
-            .local_addr()
-            .expect("a bound listener has an address");
+        let address = listener.local_addr().expect("a bound listener has an address");
         std::thread::spawn(move || {
             for mut stream in listener.incoming().flatten() {
                 std::thread::spawn(move || {
@@ -274,9 +239,9 @@ mod tests {
             boundaries += 1;
             Ok(())
         });
-        assert!(load.is_ok_and(
-            |load| load.latencies.len() > 10 && load.elapsed >= Duration::from_millis(50)
-        ));
+        assert!(
+            load.is_ok_and(|load| load.latencies.len() > 10 && load.elapsed >= Duration::from_millis(50))
+        );
         assert_eq!(boundaries, 2);
     }
 

@@ -9,16 +9,8 @@ use crate::sys;
 /// The lock file of this workspace says which versions were built.
 const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
 /// The packages whose versions decide what a peer can do.
-const PACKAGES: [&str; 8] = [
-    "async-channel",
-    "async-executor",
-    "async-io",
-    "generator",
-    "may",
-    "smol",
-    "sward",
-    "tokio",
-];
+const PACKAGES: [&str; 8] =
+    ["async-channel", "async-executor", "async-io", "generator", "may", "smol", "sward", "tokio"];
 
 /// The facts for the JSON file, with what there is to know about the run.
 pub(crate) fn facts(notes: &[String]) -> Value {
@@ -38,10 +30,8 @@ pub(crate) fn facts(notes: &[String]) -> Value {
 /// The same in one line.
 pub(crate) fn line() -> String {
     let gib = memory_bytes().map_or(0.0, |bytes| bytes as f64 / f64::from(1 << 30));
-    let versions: Vec<String> = versions(LOCK)
-        .iter()
-        .map(|(name, version)| format!("{name} {version}"))
-        .collect();
+    let versions: Vec<String> =
+        versions(LOCK).iter().map(|(name, version)| format!("{name} {version}")).collect();
     format!(
         "{} CPUs ({}), {gib:.0} GiB, {} {}; {}",
         sys::available(),
@@ -53,13 +43,7 @@ pub(crate) fn line() -> String {
 }
 
 fn first_line(path: &str) -> Option<String> {
-    Some(
-        std::fs::read_to_string(path)
-            .ok()?
-            .lines()
-            .next()?
-            .to_owned(),
-    )
+    Some(std::fs::read_to_string(path).ok()?.lines().next()?.to_owned())
 }
 
 fn cpu_model() -> Option<String> {
@@ -70,9 +54,7 @@ fn cpu_model() -> Option<String> {
 
 fn memory_bytes() -> Option<u64> {
     let info = std::fs::read_to_string("/proc/meminfo").ok()?;
-    let kib = info
-        .lines()
-        .find_map(|line| line.strip_prefix("MemTotal:"))?;
+    let kib = info.lines().find_map(|line| line.strip_prefix("MemTotal:"))?;
     Some(kib.trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
 }
 
@@ -84,10 +66,9 @@ fn versions(lock: &str) -> BTreeMap<&str, &str> {
         let Some(name) = quoted(line, "name = ") else {
             continue;
         };
-        if let (true, Some(version)) = (
-            PACKAGES.contains(&name),
-            lines.next().and_then(|next| quoted(next, "version = ")),
-        ) {
+        if let (true, Some(version)) =
+            (PACKAGES.contains(&name), lines.next().and_then(|next| quoted(next, "version = ")))
+        {
             versions.insert(name, version);
         }
     }

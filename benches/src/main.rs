@@ -7,11 +7,7 @@
 //! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement and
 //! [`report`] prints what they found.
 
-#![expect(
-    clippy::print_stdout,
-    clippy::print_stderr,
-    reason = "a benchmark is there to print its results"
-)]
+#![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print its results")]
 
 mod args;
 mod bench;
@@ -52,9 +48,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::List => {
-            bench::ALL
-                .iter()
-                .for_each(|bench| println!("{:<18} {}", bench.name, bench.about));
+            bench::ALL.iter().for_each(|bench| println!("{:<18} {}", bench.name, bench.about));
             Ok(ExitCode::SUCCESS)
         }
         Command::Run { benches, options } => run(benches, &options),
@@ -81,24 +75,15 @@ fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
     if let Some(Err(error)) = options.json.as_ref().map(std::fs::File::create) {
         return Ok(bad_input(&UsageError::new(format!("--json: {error}"))));
     }
-    let mut kinds: Vec<Kind> = Kind::ALL
-        .into_iter()
-        .filter(|&kind| is_wanted(kind, options))
-        .collect();
+    let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|&kind| is_wanted(kind, options)).collect();
     let temporary = std::env::temp_dir().join(format!("sward-benches-{}", std::process::id()));
     let go = build_go_peer(&mut kinds, options.go.as_deref(), &temporary);
     let is_main = benches.iter().any(|bench| bench.name == bench::MAIN);
     let plan = Plan {
-        workers: options
-            .workers
-            .map_or_else(one_and_all, |workers| vec![workers]),
+        workers: options.workers.map_or_else(one_and_all, |workers| vec![workers]),
         rounds: options.rounds.unwrap_or(ROUNDS),
         iterations: if is_main { work::calibrate() } else { 1 },
-        environment: go
-            .path
-            .map(|path| (subject::GO_PEER_VARIABLE, path.into()))
-            .into_iter()
-            .collect(),
+        environment: go.path.map(|path| (subject::GO_PEER_VARIABLE, path.into())).into_iter().collect(),
         benches,
         kinds,
     };
@@ -117,11 +102,7 @@ fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
 }
 
 fn is_wanted(kind: Kind, options: &Options) -> bool {
-    !kind.is_peer()
-        || options
-            .peers
-            .as_ref()
-            .is_none_or(|peers| peers.contains(&kind))
+    !kind.is_peer() || options.peers.as_ref().is_none_or(|peers| peers.contains(&kind))
 }
 
 fn one_and_all() -> Vec<usize> {
@@ -142,25 +123,15 @@ fn build_go_peer(kinds: &mut Vec<Kind>, tool: Option<&Path>, into: &Path) -> GoP
         return GoPeer::default();
     }
     match subject::build_go_peer(tool, into) {
-        Ok(path) => GoPeer {
-            path: Some(path),
-            skipped: None,
-        },
+        Ok(path) => GoPeer { path: Some(path), skipped: None },
         Err(error) => {
             kinds.retain(|&kind| kind != Kind::Go);
-            GoPeer {
-                path: None,
-                skipped: Some(error.to_string()),
-            }
+            GoPeer { path: None, skipped: Some(error.to_string()) }
         }
     }
 }
 
-fn print_results(
-    outcome: &Outcome,
-    go_skipped: Option<&str>,
-    json: Option<&Path>,
-) -> Result<ExitCode> {
+fn print_results(outcome: &Outcome, go_skipped: Option<&str>, json: Option<&Path>) -> Result<ExitCode> {
     let rows = &outcome.rows;
     let mut notes = report::notes(rows);
     notes.extend(go_skipped.map(|reason| format!("go skipped: {reason}")));
@@ -173,9 +144,5 @@ fn print_results(
         std::fs::write(path, format!("{document:#}\n"))?;
     }
     let has_failed = rows.iter().any(|row| row.failure.is_some());
-    Ok(if has_failed {
-        ExitCode::FAILURE
-    } else {
-        ExitCode::SUCCESS
-    })
+    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }

@@ -90,12 +90,7 @@ impl Summary {
         } else {
             f64::midpoint(sorted[middle - 1], sorted[middle])
         };
-        Some(Self {
-            median,
-            min,
-            max,
-            rounds: sorted.len(),
-        })
+        Some(Self { median, min, max, rounds: sorted.len() })
     }
 }
 
@@ -106,42 +101,18 @@ mod tests {
     #[test]
     fn median_of_an_odd_number_of_rounds_is_the_middle_one() {
         let summary = Summary::of(&[3.0, 1.0, 2.0]);
-        assert_eq!(
-            summary,
-            Some(Summary {
-                median: 2.0,
-                min: 1.0,
-                max: 3.0,
-                rounds: 3
-            })
-        );
+        assert_eq!(summary, Some(Summary { median: 2.0, min: 1.0, max: 3.0, rounds: 3 }));
     }
 
     #[test]
     fn median_of_an_even_number_of_rounds_is_the_mean_of_the_middle_two() {
         let summary = Summary::of(&[4.0, 1.0, 2.0, 10.0]);
-        assert_eq!(
-            summary,
-            Some(Summary {
-                median: 3.0,
-                min: 1.0,
-                max: 10.0,
-                rounds: 4
-            })
-        );
+        assert_eq!(summary, Some(Summary { median: 3.0, min: 1.0, max: 10.0, rounds: 4 }));
     }
 
     #[test]
     fn one_round_is_its_own_median_and_no_round_has_none() {
-        assert_eq!(
-            Summary::of(&[7.5]),
-            Some(Summary {
-                median: 7.5,
-                min: 7.5,
-                max: 7.5,
-                rounds: 1
-            })
-        );
+        assert_eq!(Summary::of(&[7.5]), Some(Summary { median: 7.5, min: 7.5, max: 7.5, rounds: 1 }));
         assert_eq!(Summary::of(&[]), None);
     }
 
@@ -149,10 +120,7 @@ mod tests {
     fn metrics_have_distinct_names_and_are_found_by_them() {
         for metric in ALL {
             assert_eq!(find(metric.name), Some(*metric));
-            assert_eq!(
-                ALL.iter().filter(|other| other.name == metric.name).count(),
-                1
-            );
+            assert_eq!(ALL.iter().filter(|other| other.name == metric.name).count(), 1);
         }
         assert_eq!(find("no such metric"), None);
     }

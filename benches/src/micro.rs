@@ -49,19 +49,14 @@ fn repeated(items: f64, mut run: impl FnMut() -> Result<Duration>) -> Result<Fig
         total += run()?;
         runs += 1.0;
     }
-    Ok(vec![
-        (&TIME, nanos_each(total, items * runs)),
-        (&FIRST, nanos_each(first, items)),
-    ])
+    Ok(vec![(&TIME, nanos_each(total, items * runs)), (&FIRST, nanos_each(first, items))])
 }
 
 fn check(what: &str, value: u64, expected: u64) -> Result<()> {
     if value == expected {
         return Ok(());
     }
-    Err(Error::new(format!(
-        "{what} is {expected}, but {value} came out"
-    )))
+    Err(Error::new(format!("{what} is {expected}, but {value} came out")))
 }
 
 fn start(context: &Context, demand: Demand) -> Result<Box<dyn Subject>> {
@@ -129,10 +124,7 @@ fn fibonacci(n: u32) -> u64 {
 
 pub(crate) fn idle_memory(context: &Context, count: usize) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
-    Ok(vec![(
-        &RESIDENT,
-        subject.idle(count)? as f64 / count as f64,
-    )])
+    Ok(vec![(&RESIDENT, subject.idle(count)? as f64 / count as f64)])
 }
 
 pub(crate) fn wake_latency(context: &Context) -> Result<Figures> {
@@ -141,11 +133,7 @@ pub(crate) fn wake_latency(context: &Context) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
     let mut latencies = Histogram::<u64>::new_with_bounds(100, 60_000_000_000, 3)
         .map_err(|error| Error::new(error.to_string()))?;
-    for nanos in subject
-        .wakes(WARM_SAMPLES + SAMPLES)?
-        .into_iter()
-        .skip(WARM_SAMPLES)
-    {
+    for nanos in subject.wakes(WARM_SAMPLES + SAMPLES)?.into_iter().skip(WARM_SAMPLES) {
         latencies.saturating_record(nanos);
     }
     let quantile_us = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
@@ -172,9 +160,7 @@ mod tests {
     fn repeated_tells_the_first_run_apart() {
         let mut times = [40, 10].into_iter();
         let figures = repeated(10.0, || {
-            let time = times
-                .next()
-                .map_or(Duration::from_nanos(10), Duration::from_nanos);
+            let time = times.next().map_or(Duration::from_nanos(10), Duration::from_nanos);
             std::thread::sleep(REPEATED);
             Ok(time)
         });
@@ -183,9 +169,6 @@ mod tests {
 
     #[test]
     fn fibonacci_numbers() {
-        assert_eq!(
-            (0..8).map(fibonacci).collect::<Vec<_>>(),
-            [0, 1, 1, 2, 3, 5, 8, 13]
-        );
+        assert_eq!((0..8).map(fibonacci).collect::<Vec<_>>(), [0, 1, 1, 2, 3, 5, 8, 13]);
     }
 }

@@ -22,11 +22,7 @@ pub(crate) struct Watch {
 impl Watch {
     /// Starts to watch; `None` where the kernel does not count.
     pub(crate) fn start() -> Option<Self> {
-        Some(Self {
-            start: Instant::now(),
-            busy: busy_time()?,
-            own: own_time(),
-        })
+        Some(Self { start: Instant::now(), busy: busy_time()?, own: own_time() })
     }
 
     /// The CPUs that others used since.
@@ -48,11 +44,7 @@ fn busy_time() -> Option<Duration> {
 /// The ticks of all CPUs in `/proc/stat` that were neither idle nor waiting for a disk.
 fn busy_ticks(stat: &str) -> Option<u64> {
     let fields = stat.lines().next()?.strip_prefix("cpu ")?;
-    let ticks = fields
-        .split_whitespace()
-        .map(str::parse)
-        .collect::<Result<Vec<u64>, _>>()
-        .ok()?;
+    let ticks = fields.split_whitespace().map(str::parse).collect::<Result<Vec<u64>, _>>().ok()?;
     match ticks[..] {
         [user, nice, system, _idle, _disk, irq, softirq, steal, ..] => {
             Some(user + nice + system + irq + softirq + steal)
@@ -80,10 +72,7 @@ mod tests {
 
     #[test]
     fn busy_is_all_but_idle_and_disk() {
-        assert_eq!(
-            busy_ticks("cpu  1 2 4 1000 2000 8 16 32 0 0\ncpu0 1 1 1 1 1 1 1 1\n"),
-            Some(63)
-        );
+        assert_eq!(busy_ticks("cpu  1 2 4 1000 2000 8 16 32 0 0\ncpu0 1 1 1 1 1 1 1 1\n"), Some(63));
         assert_eq!(busy_ticks("cpu  1 2 4\n"), None);
         assert_eq!(busy_ticks(""), None);
     }

@@ -50,22 +50,13 @@ impl Relay {
 
     /// Called by the green thread as soon as it runs after a wake.
     pub(crate) fn record(&self) {
-        let latency = self
-            .now()
-            .saturating_sub(self.sent_at.load(Ordering::Acquire));
-        self.latencies
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .push(latency);
+        let latency = self.now().saturating_sub(self.sent_at.load(Ordering::Acquire));
+        self.latencies.lock().unwrap_or_else(PoisonError::into_inner).push(latency);
         self.recorded.fetch_add(1, Ordering::Release);
     }
 
     /// Called by the waker, an OS thread: wakes the green thread `samples` times by `wake`.
-    pub(crate) fn drive(
-        &self,
-        samples: usize,
-        mut wake: impl FnMut() -> Result<()>,
-    ) -> Result<Vec<u64>> {
+    pub(crate) fn drive(&self, samples: usize, mut wake: impl FnMut() -> Result<()>) -> Result<Vec<u64>> {
         for sample in 1..=samples as u64 {
             std::thread::sleep(IDLE);
             self.sent_at.store(self.now(), Ordering::Release);
@@ -74,19 +65,12 @@ impl Relay {
             let sent = Instant::now();
             while self.recorded.load(Ordering::Acquire) < sample {
                 if sent.elapsed() > LOST {
-                    return Err(Error::new(format!(
-                        "wake {sample} did not arrive within {LOST:?}"
-                    )));
+                    return Err(Error::new(format!("wake {sample} did not arrive within {LOST:?}")));
                 }
                 std::thread::sleep(IDLE);
             }
         }
-        Ok(std::mem::take(
-            &mut *self
-                .latencies
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        ))
+        Ok(std::mem::take(&mut *self.latencies.lock().unwrap_or_else(PoisonError::into_inner)))
     }
 }
 

@@ -32,34 +32,21 @@ pub(crate) fn summarise(rows: &[Row]) -> Vec<Figure> {
             continue;
         };
         let of = |metric: &'static Metric| values(row, metric);
-        let mut columns: Vec<_> = first
-            .iter()
-            .map(|&(metric, _)| (metric, of(metric)))
-            .collect();
+        let mut columns: Vec<_> = first.iter().map(|&(metric, _)| (metric, of(metric))).collect();
         if let Some(alone) = rows.iter().find(|other| is_alone(other, row)) {
             columns.extend(speedups(alone, row));
         }
         figures.extend(columns.into_iter().filter_map(|(metric, values)| {
             let summary = Summary::of(&values)?;
-            Some(Figure {
-                bench: row.bench,
-                kind: row.kind,
-                workers: row.workers,
-                metric,
-                summary,
-            })
+            Some(Figure { bench: row.bench, kind: row.kind, workers: row.workers, metric, summary })
         }));
     }
     figures
 }
 
 fn values(row: &Row, metric: &'static Metric) -> Vec<f64> {
-    let of_round = |round: &Vec<(&'static Metric, f64)>| {
-        round
-            .iter()
-            .find(|(other, _)| *other == metric)
-            .map(|at| at.1)
-    };
+    let of_round =
+        |round: &Vec<(&'static Metric, f64)>| round.iter().find(|(other, _)| *other == metric).map(|at| at.1);
     row.rounds.iter().filter_map(of_round).collect()
 }
 
@@ -70,12 +57,8 @@ fn is_alone(other: &Row, row: &Row) -> bool {
 
 /// The ratios of each round with many workers to the same round with one.
 fn speedups(alone: &Row, row: &Row) -> Vec<(&'static Metric, Vec<f64>)> {
-    let ratios = |many: &[f64], one: &[f64]| {
-        many.iter()
-            .zip(one)
-            .map(|(many, one)| many / one)
-            .collect::<Vec<_>>()
-    };
+    let ratios =
+        |many: &[f64], one: &[f64]| many.iter().zip(one).map(|(many, one)| many / one).collect::<Vec<_>>();
     let requests = |row: &Row| values(row, &REQUESTS);
     let work = |row: &Row| -> Vec<f64> {
         let chunks = values(row, &CHUNKS);
@@ -119,16 +102,9 @@ pub(crate) fn to_text(rows: &[Row], figures: &[Figure]) -> String {
         let (bench, workers) = (group[0].bench, group[0].workers);
         let plural = if workers == 1 { "" } else { "s" };
         // Writing to a String does not fail.
-        let _ = writeln!(
-            text,
-            "{}, {workers} worker{plural} ({})",
-            bench.name, bench.about
-        );
+        let _ = writeln!(text, "{}, {workers} worker{plural} ({})", bench.name, bench.about);
         let of_group = |figure: &&Figure| figure.bench == bench && figure.workers == workers;
-        text.push_str(&tables(
-            group,
-            &figures.iter().filter(of_group).collect::<Vec<_>>(),
-        ));
+        text.push_str(&tables(group, &figures.iter().filter(of_group).collect::<Vec<_>>()));
         text.push('\n');
     }
     text
@@ -148,10 +124,7 @@ pub(crate) fn notes(rows: &[Row]) -> Vec<String> {
 fn note(row: &Row) -> Option<String> {
     let (bench, kind) = (row.bench.name, row.kind.name());
     if let Some(failure) = &row.failure {
-        return Some(format!(
-            "! {bench}, {kind}, {} worker(s): {failure}",
-            row.workers
-        ));
+        return Some(format!("! {bench}, {kind}, {} worker(s): {failure}", row.workers));
     }
     (row.bench.differs)(row.kind).map(|what| format!("† {bench}, {kind}: {what}"))
 }
@@ -165,35 +138,23 @@ fn tables(group: &[Row], figures: &[&Figure]) -> String {
         }
     }
     let names: Vec<String> = group.iter().map(row_name).collect();
-    let columns: Vec<Vec<String>> = metrics
-        .iter()
-        .map(|&metric| column(group, figures, metric))
-        .collect();
+    let columns: Vec<Vec<String>> = metrics.iter().map(|&metric| column(group, figures, metric)).collect();
     let name_width = width(&names);
     let mut text = String::new();
     let mut rest = &columns[..];
     while let Some(first) = rest.first() {
         let mut taken = 1;
         let mut total = name_width + 2 + width(first);
-        while let Some(next) = rest
-            .get(taken)
-            .filter(|next| total + 3 + width(next) <= WIDTH)
-        {
+        while let Some(next) = rest.get(taken).filter(|next| total + 3 + width(next) <= WIDTH) {
             total += 3 + width(next);
             taken += 1;
         }
         let (here, later) = rest.split_at(taken);
         for line in 0..=group.len() {
             let name = if line == 0 { "" } else { &names[line - 1] };
-            let cells: Vec<String> = here
-                .iter()
-                .map(|column| format!("{:<1$}", column[line], width(column)))
-                .collect();
-            let _ = writeln!(
-                text,
-                "{}",
-                format!("  {name:<name_width$}  {}", cells.join("   ")).trim_end()
-            );
+            let cells: Vec<String> =
+                here.iter().map(|column| format!("{:<1$}", column[line], width(column))).collect();
+            let _ = writeln!(text, "{}", format!("  {name:<name_width$}  {}", cells.join("   ")).trim_end());
         }
         rest = later;
     }
@@ -212,11 +173,7 @@ fn row_name(row: &Row) -> String {
 }
 
 fn width(column: &[impl AsRef<str>]) -> usize {
-    column
-        .iter()
-        .map(|cell| cell.as_ref().chars().count())
-        .max()
-        .unwrap_or(0)
+    column.iter().map(|cell| cell.as_ref().chars().count()).max().unwrap_or(0)
 }
 
 /// The head and the cells of a column: the median, its range, and the ratio to the best peer.
@@ -227,24 +184,14 @@ fn column(group: &[Row], figures: &[&Figure], metric: &'static Metric) -> Vec<St
         .map(|figure| (figure.kind, figure.summary))
         .collect();
     let best = best_peer(&here, metric.better);
-    let arrow = if metric.better == Better::Higher {
-        " ↑"
-    } else {
-        ""
-    };
-    let mut cells = vec![format!(
-        "{}, {}{arrow}",
-        metric.name.replace('_', " "),
-        metric.unit
-    )];
+    let arrow = if metric.better == Better::Higher { " ↑" } else { "" };
+    let mut cells = vec![format!("{}, {}{arrow}", metric.name.replace('_', " "), metric.unit)];
     cells.extend(group.iter().map(|row| {
         let Some(summary) = here.get(&row.kind) else {
             return "-".into();
         };
         let range = format!("({}..{})", number(summary.min), number(summary.max));
-        let ratio = best.map_or_else(String::new, |best| {
-            format!(" {:.2}x", summary.median / best)
-        });
+        let ratio = best.map_or_else(String::new, |best| format!(" {:.2}x", summary.median / best));
         format!("{} {range}{ratio}", number(summary.median))
     }));
     cells
@@ -252,10 +199,7 @@ fn column(group: &[Row], figures: &[&Figure], metric: &'static Metric) -> Vec<St
 
 /// The best median of a peer, if one direction is better. Nothing can be compared with none or less.
 fn best_peer(summaries: &HashMap<Kind, Summary>, better: Better) -> Option<f64> {
-    let medians = summaries
-        .iter()
-        .filter(|(kind, _)| kind.is_peer())
-        .map(|(_, summary)| summary.median);
+    let medians = summaries.iter().filter(|(kind, _)| kind.is_peer()).map(|(_, summary)| summary.median);
     let best = match better {
         Better::Higher => medians.max_by(f64::total_cmp),
         Better::Lower => medians.min_by(f64::total_cmp),
@@ -291,34 +235,15 @@ mod tests {
 
     fn row(name: &str, kind: Kind, workers: usize, rounds: &[&[(&'static Metric, f64)]]) -> Row {
         let rounds = rounds.iter().map(|round| round.to_vec()).collect();
-        Row {
-            bench: bench::find(name)[0],
-            workers,
-            kind,
-            rounds,
-            failure: None,
-        }
+        Row { bench: bench::find(name)[0], workers, kind, rounds, failure: None }
     }
 
     #[test]
     fn numbers_are_short_and_grouped() {
-        let shown: Vec<String> = [0.0, 1.234, 9.999, 12.34, 99.99, 123.4, 1234.5, 1_234_567.8]
-            .map(number)
-            .into();
+        let shown: Vec<String> =
+            [0.0, 1.234, 9.999, 12.34, 99.99, 123.4, 1234.5, 1_234_567.8].map(number).into();
         assert_eq!([-154.2, -1234.0].map(number), ["-154", "-1 234"]);
-        assert_eq!(
-            shown,
-            [
-                "0.00",
-                "1.23",
-                "10.0",
-                "12.3",
-                "100",
-                "123",
-                "1 234",
-                "1 234 568"
-            ]
-        );
+        assert_eq!(shown, ["0.00", "1.23", "10.0", "12.3", "100", "123", "1 234", "1 234 568"]);
     }
 
     #[test]
@@ -339,10 +264,8 @@ mod tests {
     #[test]
     fn higher_can_be_better_and_some_figures_only_explain() {
         let round: [(&'static Metric, f64); 2] = [(&REQUESTS, 10.0), (&LOAD, 0.5)];
-        let rows = [
-            row("server", Kind::Tokio, 1, &[&round]),
-            row("server", Kind::Smol, 1, &[&[(&REQUESTS, 5.0)]]),
-        ];
+        let rows =
+            [row("server", Kind::Tokio, 1, &[&round]), row("server", Kind::Smol, 1, &[&[(&REQUESTS, 5.0)]])];
         let text = to_text(&rows, &summarise(&rows));
         assert!(text.contains("requests, 1/s ↑"));
         assert!(text.contains("smol   5.00 (5.00..5.00) 0.50x"));
@@ -358,66 +281,37 @@ mod tests {
         assert!(text.contains("may †"));
 
         assert!(text.contains("go !"));
-        let expected = [
-            "† fib, may: fib(21) instead of fib(27)",
-            "! fib, go, 1 worker(s): no toolchain",
-        ];
+        let expected = ["† fib, may: fib(21) instead of fib(27)", "! fib, go, 1 worker(s): no toolchain"];
         assert_eq!(notes(&rows), expected);
     }
 
     #[test]
     fn speedup_compares_the_same_round() {
-        let rounds_alone: [&[(&'static Metric, f64)]; 2] = [
-            &[(&REQUESTS, 10.0), (&CHUNKS, 1.0)],
-            &[(&REQUESTS, 20.0), (&CHUNKS, 1.0)],
-        ];
-        let rounds_many: [&[(&'static Metric, f64)]; 2] = [
-            &[(&REQUESTS, 15.0), (&CHUNKS, 4.5)],
-            &[(&REQUESTS, 40.0), (&CHUNKS, 2.0)],
-        ];
-        let rows = [
-            row("server", Kind::Tokio, 1, &rounds_alone),
-            row("server", Kind::Tokio, 4, &rounds_many),
-        ];
+        let rounds_alone: [&[(&'static Metric, f64)]; 2] =
+            [&[(&REQUESTS, 10.0), (&CHUNKS, 1.0)], &[(&REQUESTS, 20.0), (&CHUNKS, 1.0)]];
+        let rounds_many: [&[(&'static Metric, f64)]; 2] =
+            [&[(&REQUESTS, 15.0), (&CHUNKS, 4.5)], &[(&REQUESTS, 40.0), (&CHUNKS, 2.0)]];
+        let rows =
+            [row("server", Kind::Tokio, 1, &rounds_alone), row("server", Kind::Tokio, 4, &rounds_many)];
         let figures = summarise(&rows);
-        let of = |metric| {
-            figures
-                .iter()
-                .find(|figure| figure.metric == metric)
-                .map(|figure| figure.summary)
-        };
+        let of = |metric| figures.iter().find(|figure| figure.metric == metric).map(|figure| figure.summary);
         assert_eq!(of(&SPEEDUP), Summary::of(&[1.5, 2.0]));
         assert_eq!(of(&WORK_SPEEDUP), Summary::of(&[3.0, 2.0]));
     }
 
     #[test]
     fn wide_groups_are_broken_into_several_tables() {
-        let round: Vec<(&'static Metric, f64)> = [&REQUESTS, &P50, &CHUNKS, &LOAD, &TIME]
-            .map(|metric| (metric, 123_456.0))
-            .into();
+        let round: Vec<(&'static Metric, f64)> =
+            [&REQUESTS, &P50, &CHUNKS, &LOAD, &TIME].map(|metric| (metric, 123_456.0)).into();
         let rows = [row("server", Kind::Tokio, 1, &[&round])];
         let text = to_text(&rows, &summarise(&rows));
-        assert!(
-            text.lines()
-                .skip(1)
-                .all(|line| line.chars().count() <= WIDTH + 2)
-        );
-        assert_eq!(
-            text.lines()
-                .filter(|line| line.trim().starts_with("tokio"))
-                .count(),
-            2
-        );
+        assert!(text.lines().skip(1).all(|line| line.chars().count() <= WIDTH + 2));
+        assert_eq!(text.lines().filter(|line| line.trim().starts_with("tokio")).count(), 2);
     }
 
     #[test]
     fn json_has_exactly_the_documented_shape() {
-        let rows = [row(
-            "fib",
-            Kind::SwardRoaming,
-            2,
-            &[&[(&TIME, 1.0)], &[(&TIME, 3.0)]],
-        )];
+        let rows = [row("fib", Kind::SwardRoaming, 2, &[&[(&TIME, 1.0)], &[(&TIME, 3.0)]])];
         let json = to_json(json!({ "cpus": 2 }), &summarise(&rows));
         let expected = json!({
             "machine": { "cpus": 2 },

@@ -55,11 +55,7 @@ impl Plan {
         let mut rows = Vec::new();
         for &bench in &self.benches {
             for &workers in &self.workers {
-                let kinds = self
-                    .kinds
-                    .iter()
-                    .copied()
-                    .filter(|&kind| (bench.can_run)(kind));
+                let kinds = self.kinds.iter().copied().filter(|&kind| (bench.can_run)(kind));
                 rows.extend(kinds.map(|kind| Row {
                     bench,
                     workers,
@@ -80,11 +76,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
     let mut progress = Progress::new(rows.len() * plan.rounds);
     for round in 0..plan.rounds {
         // Each round begins elsewhere, so that no subject always follows the same one.
-        let offset = if rows.is_empty() {
-            0
-        } else {
-            round * rows.len() / plan.rounds
-        };
+        let offset = if rows.is_empty() { 0 } else { round * rows.len() / plan.rounds };
         for index in 0..rows.len() {
             let index = (index + offset) % rows.len();
             let row = &mut rows[index];
@@ -92,11 +84,7 @@ pub(crate) fn run(plan: &Plan) -> Outcome {
             if row.failure.is_some() {
                 continue;
             }
-            let context = Context {
-                kind: row.kind,
-                workers: row.workers,
-                iterations: plan.iterations,
-            };
+            let context = Context { kind: row.kind, workers: row.workers, iterations: plan.iterations };
             let watch = Watch::start();
             match measure_in_child(row.bench, &context, &plan.environment) {
                 Ok(figures) => row.rounds.push(figures),
@@ -119,28 +107,21 @@ pub(crate) fn measure_here(bench: &Bench, context: &Context) -> Result<()> {
 }
 
 fn to_line(figures: &Figures) -> Value {
-    let pairs: Vec<Value> = figures
-        .iter()
-        .map(|(metric, value)| json!([metric.name, value]))
-        .collect();
+    let pairs: Vec<Value> = figures.iter().map(|(metric, value)| json!([metric.name, value])).collect();
     json!({ "figures": pairs })
 }
 
 fn from_line(line: &str) -> Result<Figures> {
     let value: Value = serde_json::from_str(line)?;
-    let pairs = value["figures"]
-        .as_array()
-        .ok_or_else(|| Error::new("a child printed no figures"))?;
+    let pairs = value["figures"].as_array().ok_or_else(|| Error::new("a child printed no figures"))?;
     let figure = |pair: &Value| {
         let metric = pair[0].as_str().and_then(metric::find);
-        let metric = metric
-            .ok_or_else(|| Error::new(format!("a child printed an unknown metric: {pair}")))?;
+        let metric =
+            metric.ok_or_else(|| Error::new(format!("a child printed an unknown metric: {pair}")))?;
         let value = pair[1].as_f64();
         Ok((
             metric,
-            value.ok_or_else(|| {
-                Error::new(format!("a child printed no number for {}", metric.name))
-            })?,
+            value.ok_or_else(|| Error::new(format!("a child printed no number for {}", metric.name)))?,
         ))
     };
     pairs.iter().map(figure).collect()
@@ -155,11 +136,7 @@ fn measure_in_child(
     command.args(["__measure", bench.name, context.kind.name()]);
     command.args([context.workers.to_string(), context.iterations.to_string()]);
     command.envs(environment.iter().map(|(name, value)| (name, value)));
-    let mut child = command
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
     let stdout = read_apart(child.stdout.take());
     let stderr = read_apart(child.stderr.take());
     let printed = stdout.recv_timeout(STUCK);
@@ -169,15 +146,10 @@ fn measure_in_child(
     }
     let status = child.wait()?;
     let Ok(printed) = printed else {
-        return Err(Error::new(format!(
-            "stuck: killed after {} s",
-            STUCK.as_secs()
-        )));
+        return Err(Error::new(format!("stuck: killed after {} s", STUCK.as_secs())));
     };
     if !status.success() {
-        let complaint = stderr
-            .recv_timeout(Duration::from_secs(1))
-            .unwrap_or_default();
+        let complaint = stderr.recv_timeout(Duration::from_secs(1)).unwrap_or_default();
         return Err(Error::new(format!("{status}: {}", first_words(&complaint))));
     }
     from_line(&printed)
@@ -200,16 +172,10 @@ fn read_apart(pipe: Option<impl Read + Send + 'static>) -> mpsc::Receiver<String
 
 /// The lines of a complaint that say most, in one line.
 fn first_words(complaint: &str) -> String {
-    let lines = complaint
-        .lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty() && !line.starts_with("note:"));
+    let lines =
+        complaint.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with("note:"));
     let text = lines.take(3).collect::<Vec<_>>().join(" | ");
-    if text.is_empty() {
-        "no message".into()
-    } else {
-        text.chars().take(300).collect()
-    }
+    if text.is_empty() { "no message".into() } else { text.chars().take(300).collect() }
 }
 
 /// One line that is rewritten on a terminal; elsewhere one line for each measurement.
@@ -223,12 +189,7 @@ struct Progress {
 
 impl Progress {
     fn new(total: usize) -> Self {
-        Self {
-            total,
-            done: 0,
-            start: Instant::now(),
-            is_terminal: std::io::stderr().is_terminal(),
-        }
+        Self { total, done: 0, start: Instant::now(), is_terminal: std::io::stderr().is_terminal() }
     }
 
     fn step(&mut self, row: &Row, round: usize, rounds: usize) {
@@ -262,10 +223,7 @@ mod tests {
     #[test]
     fn figures_survive_the_way_from_child_to_parent() {
         let figures: Figures = vec![(&metric::TIME, 12.25), (&metric::P999, 3e9)];
-        assert_eq!(
-            from_line(&to_line(&figures).to_string()).ok(),
-            Some(figures)
-        );
+        assert_eq!(from_line(&to_line(&figures).to_string()).ok(), Some(figures));
     }
 
     #[test]

@@ -44,9 +44,7 @@ impl Role {
     }
 
     pub(crate) fn find(name: &str) -> Option<Self> {
-        [Self::Echo, Self::Requests]
-            .into_iter()
-            .find(|role| role.name() == name)
+        [Self::Echo, Self::Requests].into_iter().find(|role| role.name() == name)
     }
 }
 
@@ -86,19 +84,16 @@ pub(crate) fn serve(role: Role, kind: Kind, context: &Context) -> Result<()> {
     let batch: &'static Batch = Box::leak(Box::new(Batch::new(context.iterations)));
     let service = match role {
         Role::Echo => Service::Echo,
-        Role::Requests => Service::Requests {
-            iterations: context.iterations,
-            batch,
-            batch_tasks: BATCH_TASKS * workers,
-        },
+        Role::Requests => {
+            Service::Requests { iterations: context.iterations, batch, batch_tasks: BATCH_TASKS * workers }
+        }
     };
     // Go gives its own readings: it takes the place of this process.
     if kind != Kind::Go {
         std::thread::spawn(|| give_readings(batch));
     }
-    subject::start(kind, workers, Demand::Usual)?.serve(service, &|address| {
-        println!("{}", json!({ "address": address.to_string() }))
-    })
+    subject::start(kind, workers, Demand::Usual)?
+        .serve(service, &|address| println!("{}", json!({ "address": address.to_string() })))
 }
 
 fn give_readings(batch: &Batch) {
@@ -107,15 +102,9 @@ fn give_readings(batch: &Batch) {
         if line.is_err() {
             break;
         }
-        let (at, cpu) = (
-            start.elapsed().as_nanos() as u64,
-            sys::cpu_time().as_nanos() as u64,
-        );
+        let (at, cpu) = (start.elapsed().as_nanos() as u64, sys::cpu_time().as_nanos() as u64);
         let (chunks, batch_cpu) = (batch.chunks(), batch.cpu_ns());
-        println!(
-            "{}",
-            json!({ "at_ns": at, "cpu_ns": cpu, "chunks": chunks, "batch_cpu_ns": batch_cpu })
-        );
+        println!("{}", json!({ "at_ns": at, "cpu_ns": cpu, "chunks": chunks, "batch_cpu_ns": batch_cpu }));
     }
     std::process::exit(0);
 }
@@ -133,25 +122,16 @@ impl Server {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["__serve", role.name(), context.kind.name()]);
         command.args([context.workers.to_string(), context.iterations.to_string()]);
-        let mut child = command
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::new("the server has no pipes"));
         };
-        let mut server = Self {
-            child,
-            requests,
-            answers: BufReader::new(answers),
-        };
+        let mut server = Self { child, requests, answers: BufReader::new(answers) };
         let line = server.line()?;
         let value: Value = serde_json::from_str(&line)?;
-        let address = value["address"]
-            .as_str()
-            .and_then(|address| address.parse().ok());
-        let address = address
-            .ok_or_else(|| Error::new(format!("the server announced itself by {line:?}")))?;
+        let address = value["address"].as_str().and_then(|address| address.parse().ok());
+        let address =
+            address.ok_or_else(|| Error::new(format!("the server announced itself by {line:?}")))?;
         Ok((server, address))
     }
 
@@ -276,12 +256,8 @@ mod tests {
 
     #[test]
     fn a_reading_is_parsed_and_a_broken_one_says_what_is_missing() {
-        let reading =
-            Reading::parse(r#"{"at_ns": 5, "cpu_ns": 7, "chunks": 9, "batch_cpu_ns": 3}"#);
-        assert!(
-            reading
-                .is_ok_and(|reading| reading.chunks == 9 && reading.cpu == Duration::from_nanos(7))
-        );
+        let reading = Reading::parse(r#"{"at_ns": 5, "cpu_ns": 7, "chunks": 9, "batch_cpu_ns": 3}"#);
+        assert!(reading.is_ok_and(|reading| reading.chunks == 9 && reading.cpu == Duration::from_nanos(7)));
         let broken = Reading::parse(r#"{"at_ns": 5, "chunks": 9}"#);
         assert!(broken.is_err_and(|error| error.to_string().contains("cpu_ns")));
     }

@@ -21,10 +21,7 @@ fn usage(of: libc::c_int) -> Duration {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is a valid place for one `rusage`.
     let failed = unsafe { libc::getrusage(of, usage.as_mut_ptr()) } != 0;
-    assert!(
-        !failed,
-        "getrusage with a valid first argument does not fail"
-    );
+    assert!(!failed, "getrusage with a valid first argument does not fail");
     // SAFETY: `rusage` is made of integers, for which the zeroes written above are valid in any case.
     let usage = unsafe { usage.assume_init() };
     duration(usage.ru_utime) + duration(usage.ru_stime)
@@ -39,35 +36,23 @@ pub(crate) fn ticks(count: u64) -> Duration {
 
 fn duration(time: libc::timeval) -> Duration {
     // CPU time is never negative, and the microseconds are below a million.
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        time.tv_usec.unsigned_abs() as u32 * 1_000,
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_usec.unsigned_abs() as u32 * 1_000)
 }
 
 /// The CPU time that the calling OS thread has used.
 pub(crate) fn thread_cpu_time() -> Duration {
-    let mut time = libc::timespec {
-        tv_sec: 0,
-        tv_nsec: 0,
-    };
+    let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for one `timespec`.
     let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0;
     assert!(!failed, "the clock of the own thread can be read");
     // CPU time is never negative, and the nanoseconds are below a billion.
-    Duration::new(
-        time.tv_sec.unsigned_abs(),
-        time.tv_nsec.unsigned_abs() as u32,
-    )
+    Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 
 /// The memory of this process that is resident now, in bytes.
 pub(crate) fn resident_bytes() -> Result<u64> {
     let statm = std::fs::read_to_string("/proc/self/statm")?;
-    let pages = statm
-        .split_whitespace()
-        .nth(1)
-        .and_then(|pages| pages.parse::<u64>().ok());
+    let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
     let pages = pages.ok_or_else(|| Error::new("/proc/self/statm has no resident pages"))?;
     // SAFETY: `sysconf` has no preconditions.
     let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
@@ -87,8 +72,7 @@ pub(crate) fn peak_resident_bytes() -> Result<u64> {
 pub(crate) fn allowed_cpus() -> Vec<usize> {
     let mut set = MaybeUninit::<libc::cpu_set_t>::zeroed();
     // SAFETY: `set` is a valid place for a CPU set of the size given.
-    let failed =
-        unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) } != 0;
+    let failed = unsafe { libc::sched_getaffinity(0, size_of::<libc::cpu_set_t>(), set.as_mut_ptr()) } != 0;
     if failed {
         return (0..available()).collect();
     }
@@ -96,9 +80,7 @@ pub(crate) fn allowed_cpus() -> Vec<usize> {
     let set = unsafe { set.assume_init() };
     let possible = usize::try_from(libc::CPU_SETSIZE).unwrap_or(0);
     // SAFETY: every index is below CPU_SETSIZE.
-    (0..possible)
-        .filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) })
-        .collect()
+    (0..possible).filter(|&cpu| unsafe { libc::CPU_ISSET(cpu, &set) }).collect()
 }
 
 /// Confines the calling thread, and the threads and processes that it starts from now on, to some CPUs.
@@ -112,8 +94,7 @@ pub(crate) fn confine(cpus: &[usize]) -> Result<()> {
         unsafe { libc::CPU_SET(cpu, &mut set) };
     }
     // SAFETY: `set` is a valid CPU set of the size given.
-    let failed =
-        unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } != 0;
+    let failed = unsafe { libc::sched_setaffinity(0, size_of::<libc::cpu_set_t>(), &raw const set) } != 0;
     if failed {
         return Err(std::io::Error::last_os_error().into());
     }

@@ -72,8 +72,7 @@ impl Batch {
         let start = sys::thread_cpu_time();
         black_box(chain(black_box(b"batch"), self.iterations));
         let cpu = sys::thread_cpu_time() - start;
-        self.cpu_ns
-            .fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
+        self.cpu_ns.fetch_add(cpu.as_nanos() as u64, Ordering::Relaxed);
         self.chunks.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -98,10 +97,7 @@ pub(crate) struct Inbound {
 
 impl Inbound {
     pub(crate) fn new() -> Self {
-        Self {
-            buffer: Box::new([0; 1024]),
-            filled: 0,
-        }
+        Self { buffer: Box::new([0; 1024]), filled: 0 }
     }
 
     /// Where the next read goes.

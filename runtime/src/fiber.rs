@@ -72,7 +72,8 @@ impl<D> Lowered<D> {
     fn record(stack: &Stack) -> NonNull<Record<D>> {
         let base = corosensei::stack::Stack::base(stack).get();
         let address = (base - size_of::<Record<D>>()) & !(align_of::<Record<D>>() - 1);
-        NonNull::new(ptr::with_exposed_provenance_mut(address)).expect("a stack does not lie at the bottom of memory")
+        NonNull::new(ptr::with_exposed_provenance_mut(address))
+            .expect("a stack does not lie at the bottom of memory")
     }
 }
 

@@ -126,11 +126,7 @@ impl OsThread {
 
     /// A record for the rest of an ending thread's life.
     fn transient() -> Arc<Self> {
-        Arc::new(Self {
-            state: State::default(),
-                id: scheduler::fresh_id(),
-            thread: std::thread::current(),
-        })
+        Arc::new(Self { state: State::default(), id: scheduler::fresh_id(), thread: std::thread::current() })
     }
 }
 
@@ -262,9 +258,7 @@ impl Drop for Waiter {
     #[inline]
     fn drop(&mut self) {
         // A wait that was begun and not waited for must not stay open.
-        if self.state().outcome().is_none()
-            && self.state().claim(self.epoch, Outcome::Woken) == Claim::Lost
-        {
+        if self.state().outcome().is_none() && self.state().claim(self.epoch, Outcome::Woken) == Claim::Lost {
             // Somebody else has just ended it: what they did before becomes visible here, since they will not wake us again.
             let _ = self.state().outcome();
         }

@@ -44,10 +44,8 @@ struct State {
     idle: usize,
 }
 
-static POOL: Pool = Pool {
-    state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }),
-    work: Condvar::new(),
-};
+static POOL: Pool =
+    Pool { state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }), work: Condvar::new() };
 
 impl Pool {
     /// Queues a job and sees to it that a thread will take it. `false`: there is none, and none could be started.

@@ -189,8 +189,8 @@ impl Builder {
             Some(n) => n,
             None => cpus,
         };
-        let stack_size = stack::round(self.stack_size)
-            .map_err(|error| BuildError(BuildErrorKind::StackSize(error)))?;
+        let stack_size =
+            stack::round(self.stack_size).map_err(|error| BuildError(BuildErrorKind::StackSize(error)))?;
         stack::overflow::install(current::running);
 
         let config = Config {
@@ -313,7 +313,9 @@ impl Drop for Runtime {
         }
         let end = move || shutdown::shut_down(&shared, threads);
         if std::thread::Builder::new().name("sward-shutdown".into()).spawn(end).is_err() {
-            crate::error::abort("a runtime was dropped on a green thread, and no OS thread could be started to end it");
+            crate::error::abort(
+                "a runtime was dropped on a green thread, and no OS thread could be started to end it",
+            );
         }
     }
 }

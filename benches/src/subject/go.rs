@@ -19,8 +19,7 @@ use crate::error::{Error, Result};
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
 const SOURCE: &str = include_str!("../../peers/go/main.go");
 const MODULE: &str = include_str!("../../peers/go/go.mod");
-const INSTALL: &str =
-    "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
+const INSTALL: &str = "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
 
 /// Builds the program with a Go toolchain; the error says how to get one.
 pub(crate) fn build(tool: Option<&Path>, into: &Path) -> Result<PathBuf> {
@@ -28,12 +27,8 @@ pub(crate) fn build(tool: Option<&Path>, into: &Path) -> Result<PathBuf> {
     std::fs::write(into.join("main.go"), SOURCE)?;
     std::fs::write(into.join("go.mod"), MODULE)?;
     let tool = tool.unwrap_or(Path::new("go"));
-    let built = Command::new(tool)
-        .args(["build", "-o", "peer", "."])
-        .current_dir(into)
-        .output();
-    let output =
-        built.map_err(|error| Error::new(format!("{}: {error}; {INSTALL}", tool.display())))?;
+    let built = Command::new(tool).args(["build", "-o", "peer", "."]).current_dir(into).output();
+    let output = built.map_err(|error| Error::new(format!("{}: {error}; {INSTALL}", tool.display())))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         return Err(Error::new(format!("go build failed: {}", stderr.trim())));
@@ -65,10 +60,7 @@ struct Process {
 impl Go {
     pub(crate) fn new(workers: usize) -> Result<Self> {
         program(workers)?;
-        Ok(Self {
-            workers,
-            process: RefCell::new(None),
-        })
+        Ok(Self { workers, process: RefCell::new(None) })
     }
 
     /// Sends a command; returns the whole numbers in the answer.
@@ -81,15 +73,10 @@ impl Go {
         writeln!(process.commands, "{command}")?;
         let mut line = String::new();
         process.answers.read_line(&mut line)?;
-        let numbers = line
-            .split_whitespace()
-            .map(str::parse)
-            .collect::<std::result::Result<Vec<u64>, _>>();
+        let numbers = line.split_whitespace().map(str::parse).collect::<std::result::Result<Vec<u64>, _>>();
         match numbers {
             Ok(numbers) if !numbers.is_empty() => Ok(numbers),
-            _ => Err(Error::new(format!(
-                "the Go peer answered {command:?} by {line:?}"
-            ))),
+            _ => Err(Error::new(format!("the Go peer answered {command:?} by {line:?}"))),
         }
     }
 
@@ -100,28 +87,19 @@ impl Go {
     fn time_and_value(&self, command: &str) -> Result<(Duration, u64)> {
         match self.ask(command)?[..] {
             [time, value] => Ok((Duration::from_nanos(time), value)),
-            _ => Err(Error::new(format!(
-                "the Go peer did not give two numbers for {command:?}"
-            ))),
+            _ => Err(Error::new(format!("the Go peer did not give two numbers for {command:?}"))),
         }
     }
 }
 
 impl Process {
     fn start(workers: usize) -> Result<Self> {
-        let mut child = program(workers)?
-            .arg("commands")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()?;
+        let mut child =
+            program(workers)?.arg("commands").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
         let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::new("the Go peer has no pipes"));
         };
-        Ok(Self {
-            child,
-            commands,
-            answers: BufReader::new(answers),
-        })
+        Ok(Self { child, commands, answers: BufReader::new(answers) })
     }
 }
 
@@ -174,11 +152,9 @@ impl Subject for Go {
         let mut command = program(self.workers)?;
         match service {
             Service::Echo => command.args(["serve", "0", "0"]),
-            Service::Requests {
-                iterations,
-                batch_tasks,
-                ..
-            } => command.args(["serve", &iterations.to_string(), &batch_tasks.to_string()]),
+            Service::Requests { iterations, batch_tasks, .. } => {
+                command.args(["serve", &iterations.to_string(), &batch_tasks.to_string()])
+            }
         };
         Err(command.exec().into())
     }

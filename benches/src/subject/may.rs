@@ -29,9 +29,7 @@ pub(crate) struct May;
 
 impl May {
     pub(crate) fn new(workers: usize, demand: Demand) -> Self {
-        may::config()
-            .set_workers(workers)
-            .set_stack_size(STACK_WORDS);
+        may::config().set_workers(workers).set_stack_size(STACK_WORDS);
         if demand == Demand::ManySpawns {
             may::config().set_pool_capacity(LARGE_POOL);
         }
@@ -40,9 +38,7 @@ impl May {
 }
 
 fn join<T>(handle: JoinHandle<T>) -> Result<T> {
-    handle
-        .join()
-        .map_err(|_| Error::new("a coroutine panicked"))
+    handle.join().map_err(|_| Error::new("a coroutine panicked"))
 }
 
 impl Subject for May {
@@ -148,10 +144,7 @@ impl Subject for May {
     }
 
     fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests {
-            batch, batch_tasks, ..
-        } = service
-        {
+        if let Service::Requests { batch, batch_tasks, .. } = service {
             // On OS threads: a worker of may looks at its sockets only once no coroutine is ready, so coroutines that
             // yield for ever would keep it from serving at all. Its documentation keeps CPU-bound work off workers.
             for _ in 0..batch_tasks {

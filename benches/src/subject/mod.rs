@@ -40,15 +40,8 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] = [
-        Self::Sward,
-        Self::SwardRoaming,
-        Self::Threads,
-        Self::Tokio,
-        Self::Smol,
-        Self::May,
-        Self::Go,
-    ];
+    pub(crate) const ALL: [Self; 7] =
+        [Self::Sward, Self::SwardRoaming, Self::Threads, Self::Tokio, Self::Smol, Self::May, Self::Go];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -73,30 +66,15 @@ impl Kind {
 
     /// How much of each fixed-size benchmark this subject can do.
     pub(crate) fn sizes(self) -> Sizes {
-        let full = Sizes {
-            batch: 100_000,
-            skynet_depth: 6,
-            fib: 27,
-            idle_100k: 100_000,
-            idle_1m: Some(1_000_000),
-        };
+        let full =
+            Sizes { batch: 100_000, skynet_depth: 6, fib: 27, idle_100k: 100_000, idle_1m: Some(1_000_000) };
         match self {
             // Its stacks are two mappings each and vm.max_map_count is 65 530 by default: beyond some 32 000 it panics.
-            Self::May => Sizes {
-                batch: 20_000,
-                skynet_depth: 4,
-                fib: 21,
-                idle_100k: 20_000,
-                idle_1m: None,
-            },
+            Self::May => Sizes { batch: 20_000, skynet_depth: 4, fib: 21, idle_100k: 20_000, idle_1m: None },
             // The kernel limits the threads of a user; and tens of thousands of them take seconds.
-            Self::Threads => Sizes {
-                batch: 10_000,
-                skynet_depth: 3,
-                fib: 16,
-                idle_100k: 10_000,
-                idle_1m: None,
-            },
+            Self::Threads => {
+                Sizes { batch: 10_000, skynet_depth: 3, fib: 16, idle_100k: 10_000, idle_1m: None }
+            }
             _ => full,
         }
     }
@@ -127,11 +105,7 @@ pub(crate) enum Service {
     /// Sends it back.
     Echo,
     /// Answers each request with `iterations` of SHA-256, and does batch work meanwhile.
-    Requests {
-        iterations: u32,
-        batch: &'static Batch,
-        batch_tasks: usize,
-    },
+    Requests { iterations: u32, batch: &'static Batch, batch_tasks: usize },
 }
 
 impl Service {
@@ -201,9 +175,7 @@ struct StartLine {
 
 impl StartLine {
     fn new(threads: usize) -> Self {
-        Self {
-            missing: Arc::new(AtomicUsize::new(threads)),
-        }
+        Self { missing: Arc::new(AtomicUsize::new(threads)) }
     }
 
     fn arrive(&self) {
@@ -229,9 +201,7 @@ fn resident_growth(count: usize, spawn_all: impl FnOnce() -> Result<()>) -> Resu
     // The last of them have counted themselves but may not wait yet.
     std::thread::sleep(Duration::from_millis(50));
     let after = sys::resident_bytes()?;
-    after
-        .checked_sub(before)
-        .ok_or_else(|| Error::new("resident memory shrank"))
+    after.checked_sub(before).ok_or_else(|| Error::new("resident memory shrank"))
 }
 
 /// The number of leaves below a node of skynet, `depth` levels above them.

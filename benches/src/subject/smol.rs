@@ -57,23 +57,13 @@ impl Smol {
     }
 
     fn fib(self, n: u32) -> Task<u64> {
-        self.executor.spawn(async move {
-            if n < 2 {
-                u64::from(n)
-            } else {
-                self.fib_of_two(n).await
-            }
-        })
+        self.executor.spawn(async move { if n < 2 { u64::from(n) } else { self.fib_of_two(n).await } })
     }
 
     fn fib_of_two(self, n: u32) -> impl Future<Output = u64> + Send {
         let spawned = self.fib(n - 1);
         async move {
-            let here = if n < 4 {
-                u64::from(n - 2)
-            } else {
-                self.fib_in_place(n - 2).await
-            };
+            let here = if n < 4 { u64::from(n - 2) } else { self.fib_in_place(n - 2).await };
             spawned.await + here
         }
     }
@@ -99,9 +89,7 @@ impl Subject for Smol {
                     yield_now().await;
                 }
             };
-            let tasks: Vec<_> = (0..threads)
-                .map(|_| this.executor.spawn(yield_all(line.clone())))
-                .collect();
+            let tasks: Vec<_> = (0..threads).map(|_| this.executor.spawn(yield_all(line.clone()))).collect();
             for task in tasks {
                 task.await;
             }
@@ -206,18 +194,12 @@ impl Subject for Smol {
             }
         };
         self.executor.spawn(wait).detach();
-        relay.drive(samples, || {
-            wake.try_send(())
-                .map_err(|error| Error::new(error.to_string()))
-        })
+        relay.drive(samples, || wake.try_send(()).map_err(|error| Error::new(error.to_string())))
     }
 
     fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
         let this = *self;
-        if let Service::Requests {
-            batch, batch_tasks, ..
-        } = service
-        {
+        if let Service::Requests { batch, batch_tasks, .. } = service {
             for _ in 0..batch_tasks {
                 let work = async move {
                     loop {

@@ -29,9 +29,7 @@ impl Sward {
     }
 
     fn start(builder: Builder) -> Result<Self> {
-        let runtime = builder
-            .build()
-            .map_err(|error| Error::new(error.to_string()))?;
+        let runtime = builder.build().map_err(|error| Error::new(error.to_string()))?;
         Ok(Self { runtime })
     }
 
@@ -44,9 +42,7 @@ impl Sward {
 }
 
 fn join<T>(handle: JoinHandle<T>) -> Result<T> {
-    handle
-        .join()
-        .map_err(|_| Error::new("a green thread panicked"))
+    handle.join().map_err(|_| Error::new("a green thread panicked"))
 }
 
 impl Subject for Sward {
@@ -159,10 +155,7 @@ impl Subject for Sward {
         let listener = self.runtime.run(|| TcpListener::bind("127.0.0.1:0"))?;
         announce(listener.local_addr()?);
         self.runtime.run(move || {
-            if let Service::Requests {
-                batch, batch_tasks, ..
-            } = service
-            {
+            if let Service::Requests { batch, batch_tasks, .. } = service {
                 for _ in 0..batch_tasks {
                     spawn(move || -> () {
                         loop {

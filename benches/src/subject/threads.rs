@@ -52,9 +52,7 @@ impl Subject for Threads {
             (0..each).for_each(|_| thread::yield_now());
         };
         let spawn_one = |line: StartLine| spawn(move || yield_all(line));
-        let handles = (0..threads)
-            .map(|_| spawn_one(line.clone()))
-            .collect::<Result<Vec<_>>>()?;
+        let handles = (0..threads).map(|_| spawn_one(line.clone())).collect::<Result<Vec<_>>>()?;
         handles.into_iter().try_for_each(join)?;
         Ok(start.elapsed())
     }
@@ -69,9 +67,7 @@ impl Subject for Threads {
 
     fn spawn_batch(&self, count: usize) -> Result<Duration> {
         let start = Instant::now();
-        let handles = (0..count)
-            .map(|_| spawn(|| ()))
-            .collect::<Result<Vec<_>>>()?;
+        let handles = (0..count).map(|_| spawn(|| ())).collect::<Result<Vec<_>>>()?;
         handles.into_iter().try_for_each(join)?;
         Ok(start.elapsed())
     }
@@ -133,10 +129,7 @@ impl Subject for Threads {
     }
 
     fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests {
-            batch, batch_tasks, ..
-        } = service
-        {
+        if let Service::Requests { batch, batch_tasks, .. } = service {
             for _ in 0..batch_tasks {
                 spawn(move || -> () {
                     loop {

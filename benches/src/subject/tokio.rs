@@ -28,19 +28,12 @@ pub(crate) struct Tokio {
 
 impl Tokio {
     pub(crate) fn new(workers: usize) -> Result<Self> {
-        Ok(Self {
-            runtime: Builder::new_multi_thread()
-                .worker_threads(workers)
-                .enable_all()
-                .build()?,
-        })
+        Ok(Self { runtime: Builder::new_multi_thread().worker_threads(workers).enable_all().build()? })
     }
 
     /// Runs `root` as a task.
     fn run<T: Send + 'static>(&self, root: impl Future<Output = T> + Send + 'static) -> Result<T> {
-        self.runtime
-            .block_on(self.runtime.spawn(root))
-            .map_err(|error| Error::new(error.to_string()))
+        self.runtime.block_on(self.runtime.spawn(root)).map_err(|error| Error::new(error.to_string()))
     }
 }
 
@@ -63,9 +56,7 @@ impl Subject for Tokio {
                     yield_now().await;
                 }
             };
-            let handles: Vec<_> = (0..threads)
-                .map(|_| tokio::spawn(yield_all(line.clone())))
-                .collect();
+            let handles: Vec<_> = (0..threads).map(|_| tokio::spawn(yield_all(line.clone()))).collect();
             for handle in handles {
                 join(handle).await;
             }
@@ -164,10 +155,7 @@ impl Subject for Tokio {
     }
 
     fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests {
-            batch, batch_tasks, ..
-        } = service
-        {
+        if let Service::Requests { batch, batch_tasks, .. } = service {
             for _ in 0..batch_tasks {
                 self.runtime.spawn(async move {
                     loop {
@@ -196,8 +184,7 @@ fn skynet(number: u64, depth: u32) -> JoinHandle<u64> {
             return number;
         }
         let below = leaves(depth - 1);
-        let children: [_; 10] =
-            std::array::from_fn(|at| skynet(number + at as u64 * below, depth - 1));
+        let children: [_; 10] = std::array::from_fn(|at| skynet(number + at as u64 * below, depth - 1));
         let mut sum = 0;
         for child in children {
             sum += join(child).await;
@@ -207,23 +194,13 @@ fn skynet(number: u64, depth: u32) -> JoinHandle<u64> {
 }
 
 fn fib(n: u32) -> JoinHandle<u64> {
-    tokio::spawn(async move {
-        if n < 2 {
-            u64::from(n)
-        } else {
-            fib_of_two(n).await
-        }
-    })
+    tokio::spawn(async move { if n < 2 { u64::from(n) } else { fib_of_two(n).await } })
 }
 
 fn fib_of_two(n: u32) -> impl Future<Output = u64> + Send {
     let spawned = fib(n - 1);
     async move {
-        let here = if n < 4 {
-            u64::from(n - 2)
-        } else {
-            fib_in_place(n - 2).await
-        };
+        let here = if n < 4 { u64::from(n - 2) } else { fib_in_place(n - 2).await };
         join(spawned).await + here
     }
 }

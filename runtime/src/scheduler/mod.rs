@@ -358,8 +358,7 @@ impl Shared {
 
     /// Whether there is work in a queue that every worker may take from.
     pub(crate) fn has_visible_work(&self) -> bool {
-        !self.injector.is_empty()
-            || self.remotes.iter().any(|r| !r.spawned.is_empty() || !r.woken.is_empty())
+        !self.injector.is_empty() || self.remotes.iter().any(|r| !r.spawned.is_empty() || !r.woken.is_empty())
     }
 }
 

@@ -140,10 +140,7 @@ impl Worker {
         let mut trimmed = false;
         loop {
             // D2: what came before the others could see us asleep.
-            if shared.has_visible_work()
-                || self.has_own_work()
-                || shared.must_stop()
-            {
+            if shared.has_visible_work() || self.has_own_work() || shared.must_stop() {
                 return self.end_sleep(Woke::Unasked);
             }
             let mut ready = Batch::new();

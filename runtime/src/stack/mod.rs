@@ -204,11 +204,7 @@ pub(crate) struct StackSizeError {
 
 impl fmt::Display for StackSizeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "a stack of {} bytes was requested, the limit is {MAX_STACK_SIZE}",
-            self.requested
-        )
+        write!(f, "a stack of {} bytes was requested, the limit is {MAX_STACK_SIZE}", self.requested)
     }
 }
 

@@ -131,12 +131,7 @@ fn fault_address(info: *mut libc::siginfo_t) -> Option<usize> {
 }
 
 /// Does what would have happened without this handler.
-fn pass_on(
-    previous: &libc::sigaction,
-    signal: c_int,
-    info: *mut libc::siginfo_t,
-    context: *mut c_void,
-) {
+fn pass_on(previous: &libc::sigaction, signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     if !is_function(previous) {
         // The fault occurs again when this returns, and then the kernel acts on it.
         // SAFETY: restores what was registered before; async-signal-safe.
@@ -148,8 +143,7 @@ fn pass_on(
         handler(signal, info, context);
     } else {
         // SAFETY: it is a function, not one of the two constants, and without `SA_SIGINFO` of this signature.
-        let handler =
-            unsafe { mem::transmute::<usize, extern "C" fn(c_int)>(previous.sa_sigaction) };
+        let handler = unsafe { mem::transmute::<usize, extern "C" fn(c_int)>(previous.sa_sigaction) };
         handler(signal);
     }
 }
@@ -175,10 +169,7 @@ fn print(mut text: &[u8]) {
     while !text.is_empty() {
         // SAFETY: the pointer and the length are those of a slice.
         let written = unsafe { libc::write(libc::STDERR_FILENO, text.as_ptr().cast(), text.len()) };
-        let Some(rest) = usize::try_from(written)
-            .ok()
-            .and_then(|written| text.get(written..))
-        else {
+        let Some(rest) = usize::try_from(written).ok().and_then(|written| text.get(written..)) else {
             return;
         };
         text = rest;
@@ -210,15 +201,8 @@ pub(crate) struct AlternateStack {
 /// Sees to it that the calling OS thread has an alternate signal stack until the value is dropped. Threads of `std`
 /// have one, and nothing is done then. If there is no memory for one, an overflow ends the process without a message.
 pub(crate) fn alternate_stack() -> AlternateStack {
-    let mapping = if current_stack().ss_flags & libc::SS_DISABLE != 0 {
-        map_and_use()
-    } else {
-        None
-    };
-    AlternateStack {
-        mapping,
-        _thread: PhantomData,
-    }
+    let mapping = if current_stack().ss_flags & libc::SS_DISABLE != 0 { map_and_use() } else { None };
+    AlternateStack { mapping, _thread: PhantomData }
 }
 
 impl Drop for AlternateStack {
@@ -266,11 +250,7 @@ fn map_and_use() -> Option<(NonNull<c_void>, usize)> {
     }
     // SAFETY: the mapping is one page longer than `usable`.
     let bottom = unsafe { start.byte_add(guard) };
-    let stack = libc::stack_t {
-        ss_sp: bottom,
-        ss_flags: 0,
-        ss_size: usable,
-    };
+    let stack = libc::stack_t { ss_sp: bottom, ss_flags: 0, ss_size: usable };
     // SAFETY: the range is the mapping less its first page.
     let opened = unsafe { libc::mprotect(bottom, usable, libc::PROT_READ | libc::PROT_WRITE) } == 0;
     // SAFETY: the memory is mapped until `AlternateStack` is dropped, which takes it back first (O2).

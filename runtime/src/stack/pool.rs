@@ -139,9 +139,7 @@ impl StackPool {
         }
         let mut shelves = self.shelves.lock();
         let excess = shelves.iter_mut().filter(|(_, shelf)| shelf.has_excess(0));
-        let excess: Vec<_> = excess
-            .map(|(&size, shelf)| (size, shelf.take_excess(0)))
-            .collect();
+        let excess: Vec<_> = excess.map(|(&size, shelf)| (size, shelf.take_excess(0))).collect();
         drop(shelves);
         for (size, stacks) in excess {
             self.wash(size, stacks, UNMAP_MAX_IDLE);
@@ -154,12 +152,7 @@ impl StackPool {
     /// sees to that); `f` itself may.
     pub(crate) fn for_each_occupant(&self, f: impl FnMut(*mut ())) {
         let mut occupants = Vec::new();
-        for held in self
-            .shelves
-            .lock()
-            .values()
-            .flat_map(|shelf| shelf.slabs.values())
-        {
+        for held in self.shelves.lock().values().flat_map(|shelf| shelf.slabs.values()) {
             occupants.extend(held.slab().occupants());
         }
         occupants.into_iter().for_each(f);
@@ -178,8 +171,7 @@ impl StackPool {
 
     #[cold]
     fn acquire_odd(&self, cache: &mut StackCache, size: usize) -> io::Result<Stack> {
-        let size =
-            round(size).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
+        let size = round(size).map_err(|error| io::Error::new(io::ErrorKind::InvalidInput, error))?;
         if size == self.default_size {
             return self.acquire(cache, size);
         }
@@ -256,12 +248,8 @@ impl StackPool {
     /// Gives pages back to the kernel, files the stacks as clean, and unmaps slabs that are superfluous (P3).
     fn wash(&self, size: usize, mut stacks: Vec<Stack>, unmap_max: usize) {
         if cfg!(debug_assertions) {
-            let marks = stacks
-                .iter()
-                .filter(|stack| stack.slot().is_dirty())
-                .map(Stack::high_water);
-            self.high_water
-                .fetch_max(marks.max().unwrap_or(0), Ordering::Relaxed);
+            let marks = stacks.iter().filter(|stack| stack.slot().is_dirty()).map(Stack::high_water);
+            self.high_water.fetch_max(marks.max().unwrap_or(0), Ordering::Relaxed);
         }
         slab::discard(&mut stacks);
         let mut shelves = self.shelves.lock();
@@ -443,11 +431,7 @@ impl Held {
         // SAFETY: just mapped.
         let slots = unsafe { slab.as_ref() }.len();
         // INVARIANT: I1, each slot is in one list.
-        Self {
-            slab,
-            clean: Vec::new(),
-            bare: (0..).take(slots).collect(),
-        }
+        Self { slab, clean: Vec::new(), bare: (0..).take(slots).collect() }
     }
 
     /// Takes up to `want` clean stacks, or else up to `carve` bare slots.

@@ -107,17 +107,9 @@ impl Slab {
         // The slots point back to the slab, so there is a place for it before it is made.
         let slab: NonNull<Self> = NonNull::from(Box::leak(Box::<Self>::new_uninit())).cast();
         let count = u32::try_from(count).expect("SLAB_SIZE / MIN_STACK_SIZE fits");
-        let slots = (0..count)
-            .map(|index| Slot::new(slab, index, usable))
-            .collect();
+        let slots = (0..count).map(|index| Slot::new(slab, index, usable)).collect();
         // INVARIANT: I4.
-        let contents = Self {
-            start,
-            stride,
-            guard,
-            guards,
-            slots,
-        };
+        let contents = Self { start, stride, guard, guards, slots };
         // SAFETY: the allocation above is for a `Slab`, and nobody else knows it yet.
         unsafe { slab.write(contents) };
         Ok(slab)
@@ -134,8 +126,7 @@ impl Slab {
         // the lists.
         let slab = unsafe { Box::from_raw(slab.as_ptr()) };
         // SAFETY: by I4 this is exactly the mapping, by I1 and I5 nothing is in it.
-        let result =
-            unsafe { libc::munmap(slab.start.as_ptr().cast(), slab.slots.len() * slab.stride) };
+        let result = unsafe { libc::munmap(slab.start.as_ptr().cast(), slab.slots.len() * slab.stride) };
         // It fails when it would split a mapping and no more are allowed. Address space is lost then, nothing else.
         debug_assert!(result == 0 || errno() == libc::ENOMEM, "munmap of a slab");
     }
@@ -158,10 +149,7 @@ impl Slab {
     /// Every occupant that is not null.
     pub(super) fn occupants(&self) -> impl Iterator<Item = *mut ()> {
         // Pairs with the store in `Stack::set_occupant`.
-        let loads = self
-            .slots
-            .iter()
-            .map(|slot| slot.occupant.load(Ordering::Acquire));
+        let loads = self.slots.iter().map(|slot| slot.occupant.load(Ordering::Acquire));
         loads.filter(|occupant| !occupant.is_null())
     }
 }
@@ -179,13 +167,7 @@ pub(super) struct Slot {
 
 impl Slot {
     fn new(slab: NonNull<Slab>, index: u32, usable: usize) -> Self {
-        Self {
-            occupant: AtomicPtr::new(ptr::null_mut()),
-            slab,
-            usable,
-            index,
-            dirty: AtomicBool::new(false),
-        }
+        Self { occupant: AtomicPtr::new(ptr::null_mut()), slab, usable, index, dirty: AtomicBool::new(false) }
     }
 
     /// Bytes above the guard, colour included.
@@ -238,12 +220,7 @@ impl Slot {
         let mut resident = vec![0_u8; self.usable / page];
         // SAFETY: `usable` is page-aligned and mapped (I4), and the vector has a byte for each page.
         let result = unsafe { libc::mincore(usable.cast(), self.usable, resident.as_mut_ptr()) };
-        assert_eq!(
-            result,
-            0,
-            "mincore of a stack: {}",
-            io::Error::last_os_error()
-        );
+        assert_eq!(result, 0, "mincore of a stack: {}", io::Error::last_os_error());
         let Some(lowest) = resident.iter().position(|flags| flags & 1 == 1) else {
             return 0;
         };
@@ -351,10 +328,7 @@ pub(super) fn discard(stacks: &mut [Stack]) {
     // Each from the first one's guard to the last one's end, with the guards between them.
     let ranges = runs.map(|run| {
         let (first, slab) = (run[0].slot(), run[0].slot().slab());
-        libc::iovec {
-            iov_base: first.usable_memory().cast(),
-            iov_len: run.len() * slab.stride - slab.guard,
-        }
+        libc::iovec { iov_base: first.usable_memory().cast(), iov_len: run.len() * slab.stride - slab.guard }
     });
     for ranges in ranges.collect::<Vec<_>>().chunks(MOST_RANGES) {
         // SAFETY: by I4 the ranges hold nothing but the stacks of a run and guards, which stay; by I1 and I5 nothing
@@ -441,15 +415,10 @@ fn kernel_has_light_guards() -> bool {
 fn guard_error(call: &str) -> io::Error {
     let error = io::Error::last_os_error();
     let hint = match error.raw_os_error() {
-        Some(libc::ENOMEM) => {
-            "; each stack takes two memory mappings, vm.max_map_count limits them"
-        }
+        Some(libc::ENOMEM) => "; each stack takes two memory mappings, vm.max_map_count limits them",
         _ => "",
     };
-    io::Error::new(
-        error.kind(),
-        format!("cannot guard a stack ({call}): {error}{hint}"),
-    )
+    io::Error::new(error.kind(), format!("cannot guard a stack ({call}): {error}{hint}"))
 }
 
 fn errno() -> c_int {

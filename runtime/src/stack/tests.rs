@@ -20,8 +20,8 @@ use corosensei::{Coroutine, CoroutineResult};
 
 use super::slab::{COLOUR_STEP, COLOURS};
 use super::{
-    DEFAULT_STACK_SIZE, GUARD_SIZE, Guards, MAX_STACK_SIZE, MIN_STACK_SIZE, Stack, StackCache,
-    StackPool, page_size, round,
+    DEFAULT_STACK_SIZE, GUARD_SIZE, Guards, MAX_STACK_SIZE, MIN_STACK_SIZE, Stack, StackCache, StackPool,
+    page_size, round,
 };
 
 const KINDS: [Guards; 2] = [Guards::Auto, Guards::Mprotect];
@@ -41,12 +41,7 @@ fn in_child(test: &str, variant: &str, body: impl FnOnce()) -> Output {
     }
     let module = module_path!().split_once("::").expect("in a crate").1;
     Command::new(std::env::current_exe().unwrap())
-        .args([
-            "--exact",
-            &format!("{module}::{test}"),
-            "--nocapture",
-            "--test-threads=1",
-        ])
+        .args(["--exact", &format!("{module}::{test}"), "--nocapture", "--test-threads=1"])
         .env(CHILD, variant)
         .output()
         .unwrap()
@@ -68,16 +63,11 @@ fn assert_success(output: &Output) {
 }
 
 fn pool(guards: Guards) -> (StackPool, StackCache) {
-    (
-        StackPool::new(DEFAULT_STACK_SIZE, guards),
-        StackCache::new(),
-    )
+    (StackPool::new(DEFAULT_STACK_SIZE, guards), StackCache::new())
 }
 
 fn acquire_many(pool: &StackPool, cache: &mut StackCache, count: usize) -> Vec<Stack> {
-    (0..count)
-        .map(|_| pool.acquire(cache, pool.default_size()).unwrap())
-        .collect()
+    (0..count).map(|_| pool.acquire(cache, pool.default_size()).unwrap()).collect()
 }
 
 fn release_all(pool: &StackPool, cache: &mut StackCache, stacks: impl IntoIterator<Item = Stack>) {
@@ -133,10 +123,7 @@ fn resident_pages() -> usize {
 }
 
 fn map_entries() -> usize {
-    fs::read_to_string("/proc/self/maps")
-        .unwrap()
-        .lines()
-        .count()
+    fs::read_to_string("/proc/self/maps").unwrap().lines().count()
 }
 
 fn is_mapped(address: usize) -> bool {
@@ -216,15 +203,8 @@ fn neighbours_differ_in_colour_and_stay_in_one_page() {
     stacks.sort_by_key(Stack::base);
     let colour = |stack: &Stack| stack.base().get().next_multiple_of(4096) - stack.base().get();
     assert!(stacks.iter().all(|stack| colour(stack) <= 1600));
-    assert!(
-        stacks
-            .windows(2)
-            .all(|pair| colour(&pair[0]) != colour(&pair[1]))
-    );
-    assert_eq!(
-        stacks.iter().map(colour).collect::<HashSet<_>>().len(),
-        COLOURS
-    );
+    assert!(stacks.windows(2).all(|pair| colour(&pair[0]) != colour(&pair[1])));
+    assert_eq!(stacks.iter().map(colour).collect::<HashSet<_>>().len(), COLOURS);
     release_all(&pool, &mut cache, stacks);
     pool.trim(&mut cache);
 }
@@ -272,10 +252,7 @@ fn a_full_cache_spills_to_where_other_caches_refill() {
     assert_eq!(pool.live(), cache.len());
     let mut other = StackCache::new();
     let stack = pool.acquire(&mut other, DEFAULT_STACK_SIZE).unwrap();
-    assert!(
-        bases.contains(&stack.base()),
-        "a used stack comes before a new one"
-    );
+    assert!(bases.contains(&stack.base()), "a used stack comes before a new one");
     assert_eq!(other.len(), 31);
     pool.release(&mut other, stack);
     pool.trim(&mut other);
@@ -353,9 +330,7 @@ fn a_fiber_runs_on_a_stack_and_gives_it_back() {
                 buffer.iter().sum::<usize>() + second
             });
             assert!(matches!(fiber.resume(round), CoroutineResult::Yield(())));
-            let CoroutineResult::Return(sum) = fiber.resume(1) else {
-                panic!("it suspends once")
-            };
+            let CoroutineResult::Return(sum) = fiber.resume(1) else { panic!("it suspends once") };
             assert_eq!(sum, round * 4096 + 1);
             pool.release(&mut cache, fiber.into_stack());
         }
@@ -375,10 +350,7 @@ fn pages_given_back_are_empty_and_guards_stay() {
         pool.trim(&mut cache);
         let stacks = acquire_many(&pool, &mut cache, 64);
         for stack in &stacks {
-            assert!(
-                bases.contains(&stack.base()),
-                "clean stacks come before new ones"
-            );
+            assert!(bases.contains(&stack.base()), "clean stacks come before new ones");
             assert_eq!(stack.high_water(), 0);
             assert!(is_guarded(stack), "{guards:?} {stack:?}");
         }
@@ -400,37 +372,30 @@ fn the_high_water_mark_is_the_deepest_word_used() {
     let deepest = stack.high_water();
     pool.release(&mut cache, stack);
     pool.trim(&mut cache);
-    assert_eq!(
-        pool.high_water(),
-        if cfg!(debug_assertions) { deepest } else { 0 }
-    );
+    assert_eq!(pool.high_water(), if cfg!(debug_assertions) { deepest } else { 0 });
 }
 
 #[test]
 fn a_leaked_stack_keeps_its_slab_mapped_and_no_other() {
-    let output = in_child(
-        "a_leaked_stack_keeps_its_slab_mapped_and_no_other",
-        "1",
-        || {
-            for guards in KINDS {
-                let (pool, mut cache) = pool(guards);
-                let mut stacks = acquire_many(&pool, &mut cache, 1000);
-                let leaked = stacks.swap_remove(500);
-                touch(&leaked, 8);
-                let base = leaked.base().get();
-                drop(leaked);
-                let others: Vec<_> = stacks.iter().map(|stack| stack.base().get() - 8).collect();
-                release_all(&pool, &mut cache, stacks);
-                pool.trim(&mut cache);
-                assert_eq!(pool.live(), 1);
-                drop(pool);
-                assert!(is_mapped(base - 8));
-                assert_eq!(peek(base - 8), 1, "a leaked stack is not touched");
-                let mapped = others.iter().filter(|&&other| is_mapped(other)).count();
-                assert!((1..500).contains(&mapped), "{mapped}");
-            }
-        },
-    );
+    let output = in_child("a_leaked_stack_keeps_its_slab_mapped_and_no_other", "1", || {
+        for guards in KINDS {
+            let (pool, mut cache) = pool(guards);
+            let mut stacks = acquire_many(&pool, &mut cache, 1000);
+            let leaked = stacks.swap_remove(500);
+            touch(&leaked, 8);
+            let base = leaked.base().get();
+            drop(leaked);
+            let others: Vec<_> = stacks.iter().map(|stack| stack.base().get() - 8).collect();
+            release_all(&pool, &mut cache, stacks);
+            pool.trim(&mut cache);
+            assert_eq!(pool.live(), 1);
+            drop(pool);
+            assert!(is_mapped(base - 8));
+            assert_eq!(peek(base - 8), 1, "a leaked stack is not touched");
+            let mapped = others.iter().filter(|&&other| is_mapped(other)).count();
+            assert!((1..500).contains(&mapped), "{mapped}");
+        }
+    });
     assert_success(&output);
 }
 
@@ -549,40 +514,29 @@ fn idle_slabs_are_unmapped_while_the_pool_lives() {
 
 #[test]
 fn without_address_space_acquire_fails_until_a_stack_is_released() {
-    let output = in_child(
-        "without_address_space_acquire_fails_until_a_stack_is_released",
-        "1",
-        || {
-            let (pool, mut cache) = pool(Guards::Auto);
-            // Less than a slab, much more than a stack.
-            let limit = (address_space() + (50 << 20)) as u64;
-            let limit = libc::rlimit {
-                rlim_cur: limit,
-                rlim_max: limit,
-            };
-            // SAFETY: `limit` is valid.
-            let result = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
-            assert_eq!(result, 0);
-            let mut stacks = Vec::new();
-            let error = loop {
-                match pool.acquire(&mut cache, DEFAULT_STACK_SIZE) {
-                    Ok(stack) => stacks.push(stack),
-                    Err(error) => break error,
-                }
-            };
-            assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
-            assert!(
-                (100..=160).contains(&stacks.len()),
-                "smaller slabs fill the rest: {}",
-                stacks.len()
-            );
-            pool.release(&mut cache, stacks.pop().unwrap());
-            stacks.push(pool.acquire(&mut cache, DEFAULT_STACK_SIZE).unwrap());
-            release_all(&pool, &mut cache, stacks);
-            pool.trim(&mut cache);
-            assert_eq!(pool.live(), 0);
-        },
-    );
+    let output = in_child("without_address_space_acquire_fails_until_a_stack_is_released", "1", || {
+        let (pool, mut cache) = pool(Guards::Auto);
+        // Less than a slab, much more than a stack.
+        let limit = (address_space() + (50 << 20)) as u64;
+        let limit = libc::rlimit { rlim_cur: limit, rlim_max: limit };
+        // SAFETY: `limit` is valid.
+        let result = unsafe { libc::setrlimit(libc::RLIMIT_AS, &raw const limit) };
+        assert_eq!(result, 0);
+        let mut stacks = Vec::new();
+        let error = loop {
+            match pool.acquire(&mut cache, DEFAULT_STACK_SIZE) {
+                Ok(stack) => stacks.push(stack),
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::OutOfMemory);
+        assert!((100..=160).contains(&stacks.len()), "smaller slabs fill the rest: {}", stacks.len());
+        pool.release(&mut cache, stacks.pop().unwrap());
+        stacks.push(pool.acquire(&mut cache, DEFAULT_STACK_SIZE).unwrap());
+        release_all(&pool, &mut cache, stacks);
+        pool.trim(&mut cache);
+        assert_eq!(pool.live(), 0);
+    });
     assert_success(&output);
 }
 
@@ -609,31 +563,18 @@ fn at_the_limit_of_mappings_the_error_names_it() {
         assert_eq!(again.base(), base);
         stacks.push(again);
         assert!(stacks.len() > 10_000);
-        assert!(
-            stacks[..100]
-                .iter()
-                .chain(&stacks[stacks.len() - 100..])
-                .all(is_guarded)
-        );
+        assert!(stacks[..100].iter().chain(&stacks[stacks.len() - 100..]).all(is_guarded));
         release_all(&pool, &mut cache, stacks);
         assert_eq!(pool.live(), 0, "slots that got no guard are not lost");
         drop(pool);
-        assert!(
-            error.contains("mprotect") && error.contains("vm.max_map_count"),
-            "{error}"
-        );
+        assert!(error.contains("mprotect") && error.contains("vm.max_map_count"), "{error}");
     });
     assert_success(&output);
 }
 
 #[test]
 fn any_word_of_the_guard_faults() {
-    let variants = [
-        "auto, lowest",
-        "auto, highest",
-        "mprotect, lowest",
-        "mprotect, highest",
-    ];
+    let variants = ["auto, lowest", "auto, highest", "mprotect, lowest", "mprotect, highest"];
     for variant in variants {
         if is_other_child(variant) {
             continue;
@@ -644,11 +585,7 @@ fn any_word_of_the_guard_faults() {
             let stack = pool.acquire(&mut cache, DEFAULT_STACK_SIZE).unwrap();
             let guard = stack.guard();
             touch(&stack, stack.usable());
-            poke(if place == "lowest" {
-                guard.start
-            } else {
-                guard.end - 8
-            });
+            poke(if place == "lowest" { guard.start } else { guard.end - 8 });
         });
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{variant}");
     }

@@ -216,11 +216,8 @@ impl State {
     pub fn park_for_token(&self, shield: Shield) -> bool {
         let mut word = self.0.load(Relaxed);
         loop {
-            let next = if word & TOKEN == 0 {
-                Self::next_wait(word, shield, true) | PARKED
-            } else {
-                word & !TOKEN
-            };
+            let next =
+                if word & TOKEN == 0 { Self::next_wait(word, shield, true) | PARKED } else { word & !TOKEN };
             match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
                 Ok(_) => return word & TOKEN == 0,
                 Err(now) => word = now,

@@ -1,6 +1,13 @@
 //! Handles to a green thread: the one that joins, and those that name and unpark it.
 
-use std::{fmt, io, marker::PhantomData, mem::ManuallyDrop, num::NonZero, sync::Arc, time::{Duration, Instant}};
+use std::{
+    fmt, io,
+    marker::PhantomData,
+    mem::ManuallyDrop,
+    num::NonZero,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use super::Result;
 use crate::{

@@ -19,14 +19,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+pub(crate) use self::{
+    handle::Joiner,
+    spawn::{Rejected, Spawn},
+};
 pub use self::{
     handle::{JoinHandle, Thread, ThreadId},
     scope::{Scope, ScopedJoinHandle, scope},
     spawn::{Builder, spawn},
-};
-pub(crate) use self::{
-    handle::Joiner,
-    spawn::{Rejected, Spawn},
 };
 pub use crate::{
     task::local::{AccessError, LocalKey},

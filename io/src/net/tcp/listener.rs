@@ -1,12 +1,6 @@
 //! A socket that accepts TCP connections.
 
-use std::{
-    fmt, io,
-    iter::FusedIterator,
-    net::SocketAddr,
-    os::fd::AsFd,
-    time::Duration,
-};
+use std::{fmt, io, iter::FusedIterator, net::SocketAddr, os::fd::AsFd, time::Duration};
 
 use socket2::SockRef;
 use sward_runtime::{

@@ -20,11 +20,7 @@ fn running() -> Option<Running> {
     let (start, end, name) = (*RUNNING.try_lock().ok()?)?;
     Some(Running {
         guard: start..end,
-        name: if name.is_empty() {
-            std::ptr::null()
-        } else {
-            name.as_ptr()
-        },
+        name: if name.is_empty() { std::ptr::null() } else { name.as_ptr() },
         name_len: name.len(),
         id: 1_234_567_890,
     })
@@ -57,24 +53,16 @@ fn an_overflow_names_the_green_thread_and_aborts() {
         if is_other_child(variant) {
             continue;
         }
-        let output = in_child(
-            "overflow::an_overflow_names_the_green_thread_and_aborts",
-            variant,
-            || {
-                overflow_a_fiber(guards, name);
-            },
-        );
+        let output = in_child("overflow::an_overflow_names_the_green_thread_and_aborts", variant, || {
+            overflow_a_fiber(guards, name);
+        });
         let name = if name.is_empty() { "<unnamed>" } else { name };
         let expected = format!(
             "\ngreen thread '{name}' (id 1234567890) has overflowed its stack\n\
              fatal runtime error: stack overflow, aborting\n"
         );
         assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{variant}");
-        assert_eq!(
-            String::from_utf8_lossy(&output.stderr),
-            expected,
-            "{variant}"
-        );
+        assert_eq!(String::from_utf8_lossy(&output.stderr), expected, "{variant}");
     }
 }
 
@@ -91,14 +79,8 @@ fn an_overflow_is_reported_on_a_thread_that_std_did_not_start() {
         let mut thread = 0;
         let argument = std::ptr::null_mut();
         // SAFETY: the function has the right signature and takes no argument.
-        let result = unsafe {
-            libc::pthread_create(
-                &raw mut thread,
-                std::ptr::null(),
-                on_foreign_thread,
-                argument,
-            )
-        };
+        let result =
+            unsafe { libc::pthread_create(&raw mut thread, std::ptr::null(), on_foreign_thread, argument) };
         assert_eq!(result, 0);
         // SAFETY: just made, joined once.
         unsafe { libc::pthread_join(thread, std::ptr::null_mut()) };
@@ -109,21 +91,14 @@ fn an_overflow_is_reported_on_a_thread_that_std_did_not_start() {
 
 #[test]
 fn an_overflow_of_an_os_thread_is_left_to_std() {
-    let output = in_child(
-        "overflow::an_overflow_of_an_os_thread_is_left_to_std",
-        "1",
-        || {
-            overflow::install(running);
-            let thread = thread::Builder::new().name("plain".to_owned());
-            let _ = thread.spawn(|| recurse(0)).unwrap().join();
-        },
-    );
+    let output = in_child("overflow::an_overflow_of_an_os_thread_is_left_to_std", "1", || {
+        overflow::install(running);
+        let thread = thread::Builder::new().name("plain".to_owned());
+        let _ = thread.spawn(|| recurse(0)).unwrap().join();
+    });
     assert_eq!(output.status.signal(), Some(libc::SIGABRT));
     let stderr = String::from_utf8_lossy(&output.stderr);
-    assert!(
-        stderr.contains("thread 'plain'") && stderr.contains("has overflowed its stack"),
-        "{stderr}"
-    );
+    assert!(stderr.contains("thread 'plain'") && stderr.contains("has overflowed its stack"), "{stderr}");
     assert!(!stderr.contains("green thread"), "{stderr}");
 }
 
@@ -133,10 +108,8 @@ fn a_fault_elsewhere_ends_the_process_as_without_the_handler() {
         if is_other_child(variant) {
             continue;
         }
-        let output = in_child(
-            "overflow::a_fault_elsewhere_ends_the_process_as_without_the_handler",
-            variant,
-            || {
+        let output =
+            in_child("overflow::a_fault_elsewhere_ends_the_process_as_without_the_handler", variant, || {
                 let action = match variant {
                     "default before" => Some(libc::SIG_DFL),
                     "ignored before" => Some(libc::SIG_IGN),
@@ -149,8 +122,7 @@ fn a_fault_elsewhere_ends_the_process_as_without_the_handler() {
                 overflow::install(running);
                 *RUNNING.lock().unwrap() = Some((1 << 20, 2 << 20, "innocent"));
                 poke(page_size());
-            },
-        );
+            });
         assert_eq!(output.status.signal(), Some(libc::SIGSEGV), "{variant}");
         assert_eq!(String::from_utf8_lossy(&output.stderr), "", "{variant}");
     }
@@ -158,11 +130,7 @@ fn a_fault_elsewhere_ends_the_process_as_without_the_handler() {
 
 #[test]
 fn a_fault_elsewhere_reaches_the_handler_that_was_there_before() {
-    extern "C" fn three_arguments(
-        _: libc::c_int,
-        info: *mut libc::siginfo_t,
-        _: *mut libc::c_void,
-    ) {
+    extern "C" fn three_arguments(_: libc::c_int, info: *mut libc::siginfo_t, _: *mut libc::c_void) {
         // SAFETY: a handler with `SA_SIGINFO` gets a valid pointer.
         let info = unsafe { &*info };
         // SAFETY: a fault has an address.
@@ -214,37 +182,29 @@ fn an_alternate_stack_is_left_alone_or_added_and_removed() {
         unsafe { libc::sigaltstack(std::ptr::null(), &raw mut stack) };
         stack
     }
-    let output = in_child(
-        "overflow::an_alternate_stack_is_left_alone_or_added_and_removed",
-        "1",
-        || {
-            thread::spawn(|| {
-                let of_std = current();
-                assert_eq!(of_std.ss_flags & libc::SS_DISABLE, 0);
-                drop(overflow::alternate_stack());
-                assert_eq!(current().ss_sp, of_std.ss_sp);
+    let output = in_child("overflow::an_alternate_stack_is_left_alone_or_added_and_removed", "1", || {
+        thread::spawn(|| {
+            let of_std = current();
+            assert_eq!(of_std.ss_flags & libc::SS_DISABLE, 0);
+            drop(overflow::alternate_stack());
+            assert_eq!(current().ss_sp, of_std.ss_sp);
 
-                let none = libc::stack_t {
-                    ss_sp: std::ptr::null_mut(),
-                    ss_flags: libc::SS_DISABLE,
-                    ss_size: 0,
-                };
-                register(&none);
-                let alternate = overflow::alternate_stack();
-                let added = current();
-                assert_eq!(added.ss_flags & libc::SS_DISABLE, 0);
-                assert!(added.ss_size >= libc::SIGSTKSZ);
-                poke(added.ss_sp.addr());
-                assert!(!is_accessible(added.ss_sp.addr() - 8));
-                drop(alternate);
-                assert_ne!(current().ss_flags & libc::SS_DISABLE, 0);
-                assert!(!is_mapped(added.ss_sp.addr()));
+            let none = libc::stack_t { ss_sp: std::ptr::null_mut(), ss_flags: libc::SS_DISABLE, ss_size: 0 };
+            register(&none);
+            let alternate = overflow::alternate_stack();
+            let added = current();
+            assert_eq!(added.ss_flags & libc::SS_DISABLE, 0);
+            assert!(added.ss_size >= libc::SIGSTKSZ);
+            poke(added.ss_sp.addr());
+            assert!(!is_accessible(added.ss_sp.addr() - 8));
+            drop(alternate);
+            assert_ne!(current().ss_flags & libc::SS_DISABLE, 0);
+            assert!(!is_mapped(added.ss_sp.addr()));
 
-                register(&of_std);
-            })
-            .join()
-            .unwrap();
-        },
-    );
+            register(&of_std);
+        })
+        .join()
+        .unwrap();
+    });
     assert_success(&output);
 }

@@ -33,11 +33,7 @@ struct Expected {
 
 impl Tested {
     fn new(now: Nanos) -> Self {
-        Self {
-            wheel: Wheel::new(now),
-            model: BTreeMap::new(),
-            next_id: 0,
-        }
+        Self { wheel: Wheel::new(now), model: BTreeMap::new(), next_id: 0 }
     }
 
     fn insert(&mut self, deadline: Nanos) -> Id {
@@ -46,11 +42,7 @@ impl Tested {
         let entry = NonNull::from(Box::leak(Box::new(Entry::new(deadline, id))));
         // SAFETY: just leaked: pinned, alive until `free`, which only unlinked entries reach.
         unsafe { self.wheel.insert(entry) };
-        let expected = Expected {
-            entry,
-            deadline,
-            tick: (deadline >> TICK_SHIFT).max(self.wheel.tick),
-        };
+        let expected = Expected { entry, deadline, tick: (deadline >> TICK_SHIFT).max(self.wheel.tick) };
         self.model.insert(id, expected);
         id
     }
@@ -77,10 +69,7 @@ impl Tested {
         due.retain(|id| self.model[id].deadline <= now);
         due.sort_by_key(|id| (self.model[id].tick, *id));
         assert_eq!(fired, due, "fired on the left, due on the right, at {now}");
-        assert!(
-            self.wheel.tick >= now >> TICK_SHIFT,
-            "the wheel fell behind"
-        );
+        assert!(self.wheel.tick >= now >> TICK_SHIFT, "the wheel fell behind");
         for id in &fired {
             self.model.remove(id);
         }
@@ -197,8 +186,8 @@ enum Step {
 
 /// A span of time: all magnitudes alike, and ends of slots often.
 fn span() -> impl Strategy<Value = Nanos> {
-    let near_power = (0..u64::BITS, 0..5_u64)
-        .prop_map(|(bit, off)| (1_u64 << bit).saturating_add(off).saturating_sub(2));
+    let near_power =
+        (0..u64::BITS, 0..5_u64).prop_map(|(bit, off)| (1_u64 << bit).saturating_add(off).saturating_sub(2));
     let any_size = (any::<u64>(), 0..u64::BITS).prop_map(|(value, shift)| value >> shift);
     prop_oneof![
         4 => 0..TICK,
@@ -241,11 +230,7 @@ fn apply(tested: &mut Tested, now: &mut Nanos, step: Step) {
         }
         Step::Remove(index) if !tested.model.is_empty() => {
             let index = index % tested.model.len();
-            let id = *tested
-                .model
-                .keys()
-                .nth(index)
-                .expect("the index is in range");
+            let id = *tested.model.keys().nth(index).expect("the index is in range");
             tested.remove(id);
         }
         Step::Remove(_) => {}
@@ -471,10 +456,7 @@ fn next_deadline_is_exact_while_the_first_slot_holds_few() {
     }
     tested.insert(start + 5);
     assert_eq!(tested.wheel.next_deadline(), Some(start));
-    assert!(
-        tested.drain() <= 4,
-        "one futile sleep for each level at most"
-    );
+    assert!(tested.drain() <= 4, "one futile sleep for each level at most");
 }
 
 #[test]
