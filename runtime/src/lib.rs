@@ -12,7 +12,7 @@
 //! | [`park`] | the one door through which everything waits |
 //! | `timer` | deadlines |
 //! | [`driver`] | what an idle worker waits on |
-//! | [`thread`], [`runtime`], [`cancel`], [`budget`], [`unblock`] | the public surface |
+//! | [`thread`], [`runtime`], [`cancel`], [`budget`], [`placement`], [`unblock`] | the public surface |
 //!
 //! The protocols are described in `docs/scheduler.md` of the repository, and each file's header states its invariants.
 #![deny(unsafe_code)]
@@ -30,6 +30,7 @@ pub mod error;
 mod fiber;
 #[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
 pub mod park;
+pub mod placement;
 #[expect(unsafe_code, reason = "boxed results; see docs/unsafe.md")]
 mod pool;
 #[doc(hidden)]

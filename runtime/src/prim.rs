@@ -8,6 +8,31 @@ pub use loom::{hint, sync::atomic, thread};
 #[cfg(not(loom))]
 pub use std::{hint, sync::atomic, thread};
 
+/// Memory, which loom watches for leaks and double frees.
+pub mod raw {
+    #[cfg(loom)]
+    pub use loom::alloc::{alloc, dealloc};
+    #[cfg(not(loom))]
+    pub use std::alloc::{alloc, dealloc};
+}
+
+/// Whether this is a model, in which capacities are small.
+pub const MODEL: bool = cfg!(loom);
+
+/// Reads an atomic that nobody else uses any more; a model fails if it has not seen every step on it.
+///
+/// # Safety
+///
+/// Nobody else uses it.
+#[expect(unsafe_code, reason = "under loom it is")]
+pub unsafe fn unsync_load(atomic: &atomic::AtomicIsize) -> isize {
+    #[cfg(loom)]
+    // SAFETY: the caller's contract.
+    return unsafe { atomic.unsync_load() };
+    #[cfg(not(loom))]
+    atomic.load(atomic::Ordering::Relaxed)
+}
+
 /// Atomics for process-wide statics, which loom cannot model because they outlive a model's run.
 pub mod global {
     pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};

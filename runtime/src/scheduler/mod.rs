@@ -24,8 +24,9 @@
 //! to steal. From outside it goes to the injector. A woken task that has a home (anchored mode, or pinned) goes there; one
 //! that has none (roaming mode) goes to the waker's worker.
 //!
-//! In anchored mode a task's first run decides where it lives. A worker that is home to many more than another ([`CROWDED`]) sends those
-//! that it would start there, so that a thousand connections accepted by one green thread do not all live with it.
+//! In anchored mode a task's first run decides where it lives. What is spawned right after an accept goes to the workers in turn
+//! ([`spread_next_spawn`](crate::placement::spread_next_spawn)), or a thousand connections would live with the one green thread that
+//! accepts them.
 //!
 //! # Invariants
 //!
@@ -37,6 +38,8 @@
 //!
 //! - One queue for new and woken tasks: new ones taken oldest first make a fork-join program breadth-first, and its memory with it.
 //! - Waking a worker at each spawn: it costs 18 µs here, more than a hundred spawns.
+//! - Handing a task that is about to start over to a worker that is home to fewer: it then runs oldest first, and a fork-join
+//!   program that crosses the limit once becomes breadth-first and three times as slow (tried, with limits of 64 and 1024).
 //! - A woken task that drives out the run-next task, as in Go: it turns the order of several wakes round.
 
 pub(crate) mod current;
@@ -85,9 +88,6 @@ const STREAK: u32 = 16;
 /// Every so many ticks a worker looks at what it would otherwise look at only when it has nothing to run. Prime, so that it does not
 /// beat with a program's own rhythm.
 const MAINTENANCE: u32 = 61;
-
-/// From so many started tasks on a worker compares itself with the others before it starts more. Fork and join stays far below.
-const CROWDED: u32 = 64;
 
 /// `Shared::phase`: green threads run.
 pub(crate) const RUNNING: u8 = 0;
@@ -141,8 +141,6 @@ pub(crate) struct Remote {
     /// Tasks spawned here, and finished here. Written by the worker alone.
     pub(crate) spawns: AtomicU64,
     pub(crate) ends: AtomicU64,
-    /// Tasks that have started here and not ended. In anchored mode they cannot go elsewhere.
-    pub(crate) homed: AtomicU32,
     /// Debug builds: where the thread-locals of its OS thread lie.
     #[cfg(debug_assertions)]
     pub(crate) tls: OnceLock<std::ops::Range<usize>>,
@@ -195,7 +193,6 @@ impl Shared {
                 sleeper: Sleeper::default(),
                 spawns: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
-                homed: AtomicU32::new(0),
                 #[cfg(debug_assertions)]
                 tls: OnceLock::new(),
             })

@@ -27,7 +27,7 @@ use std::{
 
 use crossbeam_deque::Worker as Deque;
 
-use super::{CROWDED, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use super::{MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
@@ -75,6 +75,9 @@ pub(crate) struct Worker {
     unwinding: Cell<u32>,
     rng: Cell<u32>,
     ids: Cell<(u64, u64)>,
+    /// Whether the next spawn is to be placed in turn, and whose turn it is.
+    spread: Cell<bool>,
+    turn: Cell<usize>,
     /// The poller's tick at which a lone spawn last woke a searcher.
     lone_wake: Cell<u32>,
     pub(super) searching: Cell<bool>,
@@ -118,6 +121,8 @@ impl Worker {
             unwinding: Cell::new(0),
             rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
             ids: Cell::new((0, 0)),
+            spread: Cell::new(false),
+            turn: Cell::new(index),
             lone_wake: Cell::new(u32::MAX),
             searching: Cell::new(false),
             seen_ticks: (0..workers).map(|_| Cell::new(0)).collect(),
@@ -434,14 +439,6 @@ impl Worker {
     /// Gives a task its stack and puts it in `current` with its reference. `false`: it went elsewhere.
     #[inline(never)]
     fn start(&self, task: TaskRef) -> bool {
-        let homed = self.remote().homed.load(Relaxed);
-        if homed >= CROWDED
-            && let Some(worker) = self.emptier_worker(homed)
-        {
-            task.home.set(worker);
-            self.shared.send_home(task);
-            return false;
-        }
         let size = task.meta.options.as_ref().and_then(|options| options.stack_size);
         let size = size.unwrap_or_else(|| self.shared.stacks.default_size());
         // SAFETY: on the worker's own stack (R3).
@@ -450,7 +447,6 @@ impl Worker {
             self.starve(task);
             return false;
         };
-        self.remote().homed.store(homed + 1, Relaxed);
         let header = task.into_raw();
         stack.set_occupant(header.as_ptr().cast());
         // SAFETY: the reference that `into_raw` gave up is now `current`'s.
@@ -462,17 +458,6 @@ impl Worker {
         unsafe { *task.fiber.get() = Some(fiber) };
         self.current.set(header.as_ptr());
         true
-    }
-
-    /// In anchored mode, a worker that is home to less than half as many tasks as this one, which is to `homed`.
-    #[cold]
-    fn emptier_worker(&self, homed: u32) -> Option<u32> {
-        if self.shared.roaming || self.shared.phase.load(Relaxed) != RUNNING {
-            return None;
-        }
-        let others = self.shared.remotes.iter().zip(0..);
-        let (least, worker) = others.map(|(remote, i)| (remote.homed.load(Relaxed), i)).min()?;
-        (least < homed / 2).then_some(worker)
     }
 
     /// Takes back what an ended task held.
@@ -487,9 +472,6 @@ impl Worker {
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
         let ends = &self.remote().ends;
         ends.store(ends.load(Relaxed) + 1, Release);
-        // In roaming mode tasks end elsewhere than they start, and nobody asks.
-        let homed = &self.remote().homed;
-        homed.store(homed.load(Relaxed).saturating_sub(1), Relaxed);
         if self.shared.shortage.load(Relaxed) {
             self.shared.feed_starved();
         }
@@ -510,6 +492,12 @@ impl Worker {
     pub(crate) fn spawn(&self, task: TaskRef) {
         let remote = self.remote();
         remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
+        if self.spread.get()
+            && let Some(worker) = self.next_in_turn()
+        {
+            task.home.set(worker);
+            return self.shared.send_home(task);
+        }
         let task = task.into_raw().as_ptr();
         if remote.run_next.load(Relaxed).is_null() {
             // Thieves only ever empty the slot, so it is still empty.
@@ -520,6 +508,20 @@ impl Worker {
             return;
         }
         self.drive_out(task);
+    }
+
+    /// Has the next spawn of the task that runs placed in turn.
+    pub(crate) fn spread_next_spawn(&self) {
+        self.spread.set(!self.shared.roaming && self.seen_ticks.len() > 1);
+    }
+
+    /// The worker whose turn it is to get a new task; `None` if it is this one.
+    #[cold]
+    fn next_in_turn(&self) -> Option<u32> {
+        self.spread.set(false);
+        let turn = (self.turn.get() + 1) % self.seen_ticks.len();
+        self.turn.set(turn);
+        (turn != self.index).then_some(turn as u32)
     }
 
     /// Puts `task` in the run-next slot, and what stood there where others can steal it.

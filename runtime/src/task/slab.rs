@@ -63,10 +63,6 @@
 #[cfg(test)]
 mod tests;
 
-#[cfg(loom)]
-use loom::alloc::{alloc, dealloc};
-#[cfg(not(loom))]
-use std::alloc::{alloc, dealloc};
 use std::{
     alloc::Layout,
     cell::Cell,
@@ -78,11 +74,13 @@ use std::{
 use crossbeam_utils::CachePadded;
 
 use crate::prim::{
+    self,
     atomic::{
         AtomicIsize, AtomicPtr, AtomicUsize,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
     global::AtomicUsize as GlobalUsize,
+    raw::{alloc, dealloc},
 };
 
 /// Bytes of a block.
@@ -95,7 +93,7 @@ pub(crate) const ALIGN: usize = 64;
 const CHUNK: usize = 64 << 10;
 
 /// How many blocks a chunk has. The rest is left to malloc's next header: else there would be a hole as large as a chunk after each.
-const BLOCKS: usize = if cfg!(loom) { 2 } else { 510 };
+const BLOCKS: usize = if prim::MODEL { 2 } else { 510 };
 
 /// The offset of a chunk's first block, and that of its end.
 const BEGIN: usize = size_of::<Chunk>();
@@ -403,10 +401,9 @@ impl ChunkRef {
     /// No block is out or sent, the chunk is in no list, and nobody uses it any more.
     #[cold]
     unsafe fn release(self) {
-        // A model fails if it has not seen every step on this word.
-        #[cfg(loom)]
         // SAFETY: nobody else uses it.
-        assert_eq!(unsafe { self.outstanding.unsync_load() }, 0);
+        let outstanding = unsafe { prim::unsync_load(&self.outstanding) };
+        assert!(!prim::MODEL || outstanding == 0);
         // SAFETY: the header was written in `new`; the caller is the last.
         unsafe { self.0.drop_in_place() };
         // SAFETY: allocated in `new` with this layout.

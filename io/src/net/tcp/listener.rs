@@ -6,6 +6,7 @@ use socket2::SockRef;
 use sward_runtime::{
     cancel,
     park::{Outcome, WaitReason, Waiter},
+    placement,
 };
 
 use super::TcpStream;
@@ -163,6 +164,8 @@ impl TcpListener {
         self.note(&result);
         let (socket, addr) = result?;
         let peer = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        // Most often the next spawn is for this connection, and lives as long as it does.
+        placement::spread_next_spawn();
         Ok((TcpStream::from_source(Source::new(socket.into())), peer))
     }
 
