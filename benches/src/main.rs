@@ -3,7 +3,7 @@
 //! Without arguments it runs the server benchmark: CPU work for every request, over many connections, with batch work
 //! beside it. `run NAME` runs one of the micro-benchmarks. README.md says what is measured and why that is fair.
 //!
-//! In reading order: [`bench`] is the table of all benchmarks, [`server`] and [`micro`] say how each is made,
+//! In reading order: [`mod@bench`] is the table of all benchmarks, [`server`] and [`micro`] say how each is made,
 //! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement and
 //! [`report`] prints what they found.
 

@@ -338,7 +338,8 @@ impl<'a> Enqueued<'a> {
         reason: WaitReason,
         deadline: Option<Instant>,
     ) -> io::Result<Option<Baton<'a>>> {
-        let mut waiter = Waiter::new(reason);
+        // SAFETY: used up in this function, which begins no other wait.
+        let mut waiter = unsafe { Waiter::new(reason) };
         let Some(ticket) = direction.enqueue(waiter.waker()) else { return Ok(None) };
         // INVARIANT (I1): ends before `waiter` does.
         let enqueued = Self { direction, ticket };

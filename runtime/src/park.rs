@@ -3,7 +3,7 @@
 //! `sync`, `io` and this crate's own primitives suspend a green thread only here. A wait goes like this:
 //!
 //! ```text
-//! let mut waiter = Waiter::new(reason);         the wait begins: it has a number (epoch)
+//! let mut waiter = unsafe { Waiter::new(reason) };   the wait begins: it has a number (epoch)
 //! registry.lock().push(waiter.waker());         a wait list, a socket's direction, …
 //! let outcome = waiter.wait(deadline);          suspends until somebody claims the wait
 //! registry.lock().remove(…);                    unless Woken by the one who took it off the list
@@ -145,14 +145,20 @@ enum Who {
 impl Waiter {
     /// Begins a wait of the calling thread.
     ///
+    /// # Safety
+    ///
+    /// The waiter is used and dropped by the green thread, or OS thread, that made it (a thread-local of the worker would hand it to another),
+    /// and that thread begins no other wait and enters no [`no_suspend`](crate::thread::no_suspend) before.
+    ///
     /// # Panics
     ///
     /// On a green thread inside [`no_suspend`](crate::thread::no_suspend).
     #[inline(always)]
     #[must_use]
-    pub fn new(reason: WaitReason) -> Self {
+    pub unsafe fn new(reason: WaitReason) -> Self {
         let Some(task) = current::task() else { return Self::of_os_thread() };
         current::assert_may_suspend();
+        task.panic_if_caught();
         task.set_reason(reason);
         let epoch = task.state.begin_wait(task.shield(), false);
         Self { who: Who::Task(task.ptr()), epoch }
@@ -184,7 +190,7 @@ impl Waiter {
     #[inline]
     fn state(&self) -> &State {
         match &self.who {
-            // SAFETY: the task is the one that runs this very code.
+            // SAFETY: the task is the one that runs this very code, by the contract of `new`.
             Who::Task(task) => unsafe { &task.as_ref().state },
             Who::Thread(thread) => &thread.state,
         }
@@ -334,7 +340,6 @@ impl Waker {
 }
 
 /// The duty to make a claimed waiter run again. To be scheduled once the registry's lock is released.
-#[must_use = "a claimed waiter that is not scheduled never runs again"]
 pub struct Claimed(Duty);
 
 enum Duty {
@@ -349,6 +354,24 @@ impl fmt::Debug for Claimed {
     }
 }
 
+impl Drop for Claimed {
+    /// Does the duty all the same: a task that nobody schedules would be lost.
+    fn drop(&mut self) {
+        std::mem::replace(&mut self.0, Duty::Nothing).carry_out();
+    }
+}
+
+impl Duty {
+    #[inline]
+    fn carry_out(self) {
+        match self {
+            Self::Nothing => {}
+            Self::Task(task) => scheduler::schedule_woken(task),
+            Self::Thread(thread) => thread.thread.unpark(),
+        }
+    }
+}
+
 impl Claimed {
     /// The duty towards a task that the caller owns.
     pub(crate) fn of_task(task: TaskRef) -> Self {
@@ -358,11 +381,7 @@ impl Claimed {
     /// Makes the waiter run.
     #[inline]
     pub fn schedule(self) {
-        match self.0 {
-            Duty::Nothing => {}
-            Duty::Task(task) => scheduler::schedule_woken(task),
-            Duty::Thread(thread) => thread.thread.unpark(),
-        }
+        drop(self);
     }
 }
 
@@ -387,8 +406,8 @@ impl Batch {
     }
 
     /// Adds a claimed waiter. An OS thread is unparked on the spot: to unpark is all there is to do.
-    pub fn push(&mut self, claimed: Claimed) {
-        match claimed.0 {
+    pub fn push(&mut self, mut claimed: Claimed) {
+        match std::mem::replace(&mut claimed.0, Duty::Nothing) {
             Duty::Nothing => {}
             Duty::Task(task) => {
                 self.len += 1;
@@ -437,6 +456,7 @@ pub(crate) fn park() {
     task.set_reason(WaitReason::Park);
     let shield = task.shield();
     task.suspend(Suspend::ParkForToken(shield));
+    task.panic_if_caught();
     if task.state.outcome() == Some(Outcome::Cancelled) && shield != Shield::Shielded {
         cancel::unwind();
     }

@@ -155,7 +155,8 @@ where
 
 fn wait_for<T>(slot: &Mutex<Slot<T>>, mut served: bool) -> std::thread::Result<T> {
     loop {
-        let mut waiter = Waiter::new(WaitReason::Pool);
+        // SAFETY: used up in this turn of the loop, which begins no other wait.
+        let mut waiter = unsafe { Waiter::new(WaitReason::Pool) };
         {
             let mut slot = slot.lock();
             if let Some(result) = slot.result.take() {

@@ -449,10 +449,13 @@ impl Handle {
         if shared.driver.get().is_none() {
             let _starting = shared.driver_start.lock();
             if shared.driver.get().is_none() {
-                if shared.world.gate.read().closed {
+                // Held until it is set, so that whoever ends the runtime closes it.
+                let gate = shared.world.gate.read();
+                if gate.closed {
                     return Err(ShutDown(()).into());
                 }
-                let _ = shared.driver.set(Arc::new(start()?));
+                let driver = crate::thread::no_suspend(start)?;
+                let _ = shared.driver.set(Arc::new(driver));
             }
             // Sleeping workers do not know of it yet.
             shared.poller.wake(shared);
@@ -480,7 +483,7 @@ impl Handle {
         self.shared.stacks.high_water()
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
 

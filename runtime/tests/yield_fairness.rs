@@ -106,6 +106,35 @@ fn a_pair_that_wakes_each_other_does_not_starve_a_third() {
     });
 }
 
+#[test]
+fn a_lone_spawn_is_not_starved_by_its_spawner_and_another_that_wake_each_other() {
+    each_config(|config| {
+        config.build().run(|| {
+            let me = thread::current();
+            let stop = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::clone(&stop);
+            let other = thread::spawn(move || {
+                while !theirs.load(SeqCst) {
+                    thread::park();
+                    me.unpark();
+                }
+            });
+            thread::yield_now();
+            let seen = Arc::new(AtomicBool::new(false));
+            let theirs = Arc::clone(&seen);
+            let lone = thread::spawn(move || theirs.store(true, SeqCst));
+            while !seen.load(SeqCst) {
+                other.thread().unpark();
+                thread::park();
+            }
+            stop.store(true, SeqCst);
+            other.thread().unpark();
+            other.join().unwrap();
+            lone.join().unwrap();
+        });
+    });
+}
+
 /// Each spawns its successor and ends, until told to stop. Counts them.
 fn endless_chain(stop: Arc<AtomicBool>, links: Arc<AtomicUsize>) {
     links.fetch_add(1, SeqCst);

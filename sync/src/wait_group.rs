@@ -69,7 +69,8 @@ impl WaitGroup {
         let group = Arc::clone(&self.0);
         drop(self);
         loop {
-            let mut waiter = Waiter::new(WaitReason::Group);
+            // SAFETY: used up in this turn of the loop, which begins no other wait.
+            let mut waiter = unsafe { Waiter::new(WaitReason::Group) };
             let key = {
                 let mut group = group.lock();
                 if group.members == 0 {

@@ -5,7 +5,7 @@
 //! # Invariants
 //!
 //! - **L1** The list owns every task that it links: one runtime reference each. `head` and `tail` are both null or both in the
-//!   chain, and the chain ends at `tail`.
+//!   chain, and the chain ends at `tail`. A list that is dropped leaks what is in it: those tasks may be known to wakers.
 
 use std::{cell::Cell, ptr, ptr::NonNull};
 
@@ -61,11 +61,5 @@ impl TaskList {
         }
         // SAFETY: its reference went in with `push_back` and leaves once.
         Some(unsafe { TaskRef::from_raw(node) })
-    }
-}
-
-impl Drop for TaskList {
-    fn drop(&mut self) {
-        while self.pop_front().is_some() {}
     }
 }

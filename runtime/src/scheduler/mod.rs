@@ -95,8 +95,10 @@ pub(crate) const RUNNING: u8 = 0;
 pub(crate) const STOPPING: u8 = 1;
 /// Every wait is cancelled.
 pub(crate) const DRAINING: u8 = 2;
+/// As `DRAINING`, and workers are to stop at the next suspension.
+pub(crate) const PAUSING: u8 = 3;
 /// Workers end.
-pub(crate) const EXITING: u8 = 3;
+pub(crate) const EXITING: u8 = 4;
 
 /// What all threads of one runtime share.
 pub(crate) struct Shared {
@@ -335,22 +337,25 @@ impl Shared {
     /// Moves one task that waits for a stack to where it will try again.
     #[cold]
     pub(crate) fn feed_starved(&self) {
-        let task = {
-            let mut starved = self.starved.lock();
-            let task = starved.pop_front();
-            self.shortage.store(!starved.is_empty(), Relaxed);
-            task
-        };
-        if let Some(task) = task {
+        if let Some(task) = self.next_starved() {
             self.injector.push(task);
             self.notify();
         }
     }
 
+    /// Takes the task that has waited longest for a stack.
+    #[cold]
+    fn next_starved(&self) -> Option<TaskRef> {
+        let mut starved = self.starved.lock();
+        let task = starved.pop_front();
+        self.shortage.store(!starved.is_empty(), Relaxed);
+        task
+    }
+
     /// Whether workers are to leave their loops.
     #[inline]
     pub(crate) fn must_stop(&self) -> bool {
-        matches!(self.phase.load(Relaxed), STOPPING | EXITING)
+        matches!(self.phase.load(Relaxed), STOPPING | PAUSING | EXITING)
     }
 
     /// Whether there is work in a queue that every worker may take from.

@@ -128,7 +128,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
             holding = !shared.polling.swap(true, Acquire);
         }
         polls = now;
-        let deep = quiet > QUIET_TICKS && !shared.shortage.load(Relaxed) && announce(shared);
+        let deep = quiet > QUIET_TICKS && announce(shared);
         let events = wait(shared, holding, (!deep).then_some(TICK));
         shared.poller.revoke_deep();
         if events && holding {
@@ -147,7 +147,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
 /// Announces a deep sleep. `false`: a worker is awake after all.
 fn announce(shared: &Shared) -> bool {
     shared.poller.announce_deep();
-    shared.idle.sleeping() == shared.remotes.len()
+    shared.idle.sleeping() == shared.remotes.len() && !shared.shortage.load(Relaxed)
 }
 
 /// Sleeps, in the driver if it is ours to wait on. `true`: there was readiness.

@@ -8,11 +8,15 @@
 //!
 //! ```text
 //!   RUNNING ──1──▶ STOPPING ──2──▶ DRAINING ──3──▶ EXITING
+//!                                  │    ▲
+//!                                  4    2
+//!                                  ▼    │
+//!                                  PAUSING
 //! ```
 //!
 //! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped: the ender
 //!    has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
-//!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left.
+//!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left. 4. What is left stands still: it is stopped again, and doubtful waits are cancelled too.
 //!
 //! # Invariants
 //!
@@ -33,7 +37,7 @@ use std::{ptr::NonNull, sync::Arc, thread::JoinHandle, time::Duration};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 
-use super::{DRAINING, EXITING, RUNNING, STOPPING, Shared, worker::Worker};
+use super::{DRAINING, EXITING, PAUSING, RUNNING, STOPPING, Shared, worker::Worker};
 use crate::{
     park::{Batch, Claimed},
     prim::atomic::{
@@ -81,16 +85,18 @@ impl Worker {
         let shared = self.shared();
         let world = &shared.world;
         match shared.phase.load(Relaxed) {
-            STOPPING => {
+            phase @ (STOPPING | PAUSING) => {
                 let mut stopped = world.stopped.lock();
                 *stopped += 1;
                 world.changed.notify_all();
-                while shared.phase.load(Relaxed) == STOPPING {
+                while shared.phase.load(Relaxed) == phase {
                     world.changed.wait(&mut stopped);
                 }
                 true
             }
             DRAINING => {
+                // Of two workers that end the last two tasks at once, one must see both ends.
+                fence(SeqCst);
                 if shared.live() == 0 {
                     // Under the lock, so that the ender is either before its look or in its wait.
                     let _stopped = world.stopped.lock();
@@ -107,14 +113,14 @@ impl Worker {
 pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     shared.world.gate.write().closed = true;
     if shared.phase.load(Relaxed) == RUNNING {
-        stop_world(shared);
+        stop_world(shared, STOPPING);
         if cfg!(panic = "abort") {
             // Nothing can unwind: suspended stacks are leaked, and with them what their tasks refer to.
             std::mem::forget(Arc::clone(shared));
         } else {
             cancel_all(shared, false);
             while !drain(shared) {
-                stop_world(shared);
+                stop_world(shared, PAUSING);
                 cancel_all(shared, true);
             }
         }
@@ -151,8 +157,8 @@ fn wake_all(shared: &Shared) {
     shared.poller.wake(shared);
 }
 
-fn stop_world(shared: &Shared) {
-    change_phase(shared, STOPPING);
+fn stop_world(shared: &Shared, phase: u8) {
+    change_phase(shared, phase);
     wake_all(shared);
     let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
     let mut stopped = shared.world.stopped.lock();

@@ -78,6 +78,8 @@ pub(crate) struct Worker {
     /// Whether the next spawn is to be placed in turn, and whose turn it is.
     spread: Cell<bool>,
     turn: Cell<usize>,
+    /// The others' ticks when they last got one.
+    placed_ticks: Box<[Cell<u32>]>,
     /// The poller's tick at which a lone spawn last woke a searcher.
     lone_wake: Cell<u32>,
     pub(super) searching: Cell<bool>,
@@ -123,6 +125,7 @@ impl Worker {
             ids: Cell::new((0, 0)),
             spread: Cell::new(false),
             turn: Cell::new(index),
+            placed_ticks: (0..workers).map(|_| Cell::new(u32::MAX)).collect(),
             lone_wake: Cell::new(u32::MAX),
             searching: Cell::new(false),
             seen_ticks: (0..workers).map(|_| Cell::new(0)).collect(),
@@ -245,7 +248,9 @@ impl Worker {
 
     #[cold]
     fn after_streak(&self, task: TaskRef) -> Option<TaskRef> {
-        let other = self.pop_woken().or_else(|| self.spawned.steal_oldest());
+        // The other slot first: with two that wake each other, nothing else ever looks there.
+        let other = self.remote().take_run_next();
+        let other = other.or_else(|| self.pop_woken()).or_else(|| self.spawned.steal_oldest());
         if other.is_none() {
             return Some(task);
         }
@@ -281,7 +286,8 @@ impl Worker {
         self.expire_timers();
         self.poll_driver();
         self.slab.collect();
-        self.take_injected().or_else(|| self.spawned.steal_oldest())
+        let oldest = self.take_injected().or_else(|| self.spawned.steal_oldest());
+        oldest.or_else(|| self.remote().take_run_next())
     }
 
     /// Fires the wheel. `true`: something became ready.
@@ -399,8 +405,10 @@ impl Worker {
     #[inline]
     fn settle(&self, task: &Header) {
         if std::thread::panicking() {
-            self.settle_unwinding(task);
-        } else if self.shared.roaming {
+            return self.settle_unwinding(task);
+        }
+        task.started().unwinding.set(false);
+        if self.shared.roaming {
             task.home.set(NO_HOME);
         }
     }
@@ -472,8 +480,11 @@ impl Worker {
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
         let ends = &self.remote().ends;
         ends.store(ends.load(Relaxed) + 1, Release);
-        if self.shared.shortage.load(Relaxed) {
-            self.shared.feed_starved();
+        if self.shared.shortage.load(Relaxed)
+            && let Some(task) = self.shared.next_starved()
+        {
+            // To our own queue: the stack is in our cache.
+            self.spawned.push(task);
         }
     }
 
@@ -521,7 +532,13 @@ impl Worker {
         self.spread.set(false);
         let turn = (self.turn.get() + 1) % self.seen_ticks.len();
         self.turn.set(turn);
-        (turn != self.index).then_some(turn as u32)
+        if turn == self.index {
+            return None;
+        }
+        // Nobody can steal from an inbox, so nothing is sent to one who is stuck: who has not switched since the last time.
+        let tick = self.shared.remotes[turn].tick.load(Relaxed);
+        let moved = self.placed_ticks[turn].replace(tick) != tick;
+        (moved || self.shared.idle.is_asleep(turn)).then_some(turn as u32)
     }
 
     /// Puts `task` in the run-next slot, and what stood there where others can steal it.

@@ -383,10 +383,6 @@ impl Header {
     }
 
     /// Leaves the running task's stack, and returns when it is resumed.
-    ///
-    /// # Panics
-    ///
-    /// In debug builds in roaming mode, if the task could not be moved because its stack pointed into thread-locals.
     #[inline(always)]
     pub(crate) fn suspend(&self, why: Suspend) {
         let fiber = self.running();
@@ -397,16 +393,24 @@ impl Header {
         }
         // SAFETY: the task runs, on this stack.
         unsafe { fiber.suspend(why) };
+    }
+
+    /// Where nothing is registered anywhere: says so if the task could not be moved at its latest suspension.
+    ///
+    /// # Panics
+    ///
+    /// In debug builds in roaming mode, if its stack pointed into thread-locals.
+    #[inline(always)]
+    pub(crate) fn panic_if_caught(&self) {
         #[cfg(debug_assertions)]
-        if fiber.data().tls_hit.replace(0) != 0 {
-            panic!(
-                "green thread '{}' (id {}, spawned at {}) was suspended while its stack pointed into thread-local storage, \
-                 which the contract of `Builder::roaming` forbids",
-                self.display_name(),
-                self.meta.id,
-                self.meta.site,
-            );
-        }
+        assert!(
+            self.started().tls_hit.replace(0) == 0,
+            "green thread '{}' (id {}, spawned at {}) was suspended while its stack pointed into thread-local storage, \
+             which the contract of `Builder::roaming` forbids",
+            self.display_name(),
+            self.meta.id,
+            self.meta.site,
+        );
     }
 
     /// The fiber of a task that has started.

@@ -7,7 +7,7 @@
 //! - **K2** Only the thread that owns the map touches it, and never across a call of user code.
 
 use std::{
-    any::Any,
+    any::{Any, TypeId},
     cell::{RefCell, UnsafeCell},
     error::Error,
     fmt,
@@ -16,8 +16,11 @@ use std::{
 
 use crate::scheduler::current;
 
-/// The map of one thread: a key is the address of its static. Few keys, so a scan beats a hash.
-pub(crate) struct Locals(Vec<(usize, Option<Box<dyn Any>>)>);
+/// The map of one thread: few keys, so a scan beats a hash.
+pub(crate) struct Locals(Vec<(Key, Option<Box<dyn Any>>)>);
+
+/// The address of the static, and the type: constants of several types may share an address.
+type Key = (usize, TypeId);
 
 impl Locals {
     pub(crate) const fn new() -> Self {
@@ -25,7 +28,7 @@ impl Locals {
     }
 
     /// Where the value is: `Ok(None)` before its first use, an error once it is destroyed.
-    fn find(&self, key: usize) -> Result<Option<NonNull<()>>, AccessError> {
+    fn find(&self, key: Key) -> Result<Option<NonNull<()>>, AccessError> {
         match self.0.iter().find(|entry| entry.0 == key) {
             None => Ok(None),
             Some((_, None)) => Err(AccessError(())),
@@ -142,7 +145,7 @@ impl<T: 'static> LocalKey<T> {
 
     /// The address of the value in the calling thread's map.
     fn value(&'static self, map: &UnsafeCell<Locals>) -> Result<NonNull<T>, AccessError> {
-        let key = std::ptr::from_ref(self).addr();
+        let key = (std::ptr::from_ref(self).addr(), TypeId::of::<T>());
         // SAFETY: K2: our own map, and `find` calls no user code.
         if let Some(found) = unsafe { &*map.get() }.find(key)? {
             return Ok(found.cast());
@@ -152,10 +155,11 @@ impl<T: 'static> LocalKey<T> {
         if let Some(found) = unsafe { &*map.get() }.find(key)? {
             return Ok(found.cast());
         }
-        let address = NonNull::from(&*value);
         // SAFETY: K2.
         unsafe { &mut *map.get() }.0.push((key, Some(value)));
-        Ok(address)
+        // SAFETY: K2.
+        let found = unsafe { &*map.get() }.find(key)?;
+        Ok(found.expect("just made").cast())
     }
 }
 

@@ -59,7 +59,8 @@ impl<T> Joiner<T> {
         if task.join.is_finished() {
             return true;
         }
-        let mut waiter = Waiter::new(WaitReason::Join);
+        // SAFETY: used up in this function, which begins no other wait.
+        let mut waiter = unsafe { Waiter::new(WaitReason::Join) };
         assert!(!waiter.is_of(task), "a green thread cannot join itself");
         // SAFETY: the slot is ours until `join.wait` announces it (J1).
         unsafe { *task.joiner.get() = Some(waiter.waker()) };
@@ -228,7 +229,7 @@ impl Thread {
         Self(Inner::Os(thread))
     }
 
-    /// Leaves the thread's token: its current or next [`park`](super::park) returns.
+    /// Leaves the thread's token: its current or next [`park`](super::park()) returns.
     ///
     /// What happened before this call is visible to the thread after that `park`.
     pub fn unpark(&self) {

@@ -5,9 +5,9 @@
 //!
 //! | file | what is in it |
 //! |---|---|
-//! | [`spawn`](mod@spawn) | `spawn` and `Builder` |
-//! | [`handle`] | `JoinHandle`, `Thread`, `ThreadId` |
-//! | [`scope`](mod@scope) | green threads that borrow |
+//! | `spawn.rs` | `spawn` and `Builder` |
+//! | `handle.rs` | `JoinHandle`, `Thread`, `ThreadId` |
+//! | `scope.rs` | green threads that borrow |
 
 mod handle;
 mod scope;
@@ -97,7 +97,7 @@ pub fn park() {
     park::park();
 }
 
-/// As [`park`], but returns after `timeout` at the latest.
+/// As [`park()`], but returns after `timeout` at the latest.
 ///
 /// # Suspension
 ///
@@ -151,6 +151,7 @@ pub fn yield_now() {
         cancel::unwind();
     }
     task.suspend(Suspend::Yield);
+    task.panic_if_caught();
 }
 
 /// Puts the calling thread to sleep for at least `duration`.
@@ -196,7 +197,8 @@ fn sleep_to(deadline: Option<Instant>) {
     if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
         return yield_now();
     }
-    if Waiter::new(WaitReason::Sleep).wait(deadline) == Outcome::Cancelled {
+    // SAFETY: used up here.
+    if unsafe { Waiter::new(WaitReason::Sleep) }.wait(deadline) == Outcome::Cancelled {
         cancel::unwind();
     }
 }

@@ -47,6 +47,12 @@ struct Packet<'scope, T> {
 // SAFETY: `result` is written by the green thread before its end and touched by others only after it, which `join` orders.
 unsafe impl<T: Send> Sync for Packet<'_, T> {}
 
+/// What a scoped green thread starts with. The order of the fields is that of their drop (Q1).
+struct Body<'scope, F, T> {
+    f: F,
+    packet: Arc<Packet<'scope, T>>,
+}
+
 impl<T> Drop for Packet<'_, T> {
     fn drop(&mut self) {
         let unhandled = matches!(self.result.get_mut(), Some(Err(payload)) if !payload.is::<Cancelled>());
@@ -112,7 +118,10 @@ where
     let scope = Scope { count: Arc::default(), env: PhantomData, scope: PhantomData };
     // Q2: `f` may unwind only after the wait.
     let result = catch_unwind(AssertUnwindSafe(|| f(&scope)));
-    cancel::shield(|| wait_for_all(&scope.count));
+    let waited = catch_unwind(AssertUnwindSafe(|| cancel::shield(|| wait_for_all(&scope.count))));
+    if waited.is_err() {
+        crate::error::abort("the wait at the end of a scope panicked");
+    }
     match result {
         Err(payload) => resume_unwind(payload),
         Ok(_) if scope.count.lock().panicked => panic!("a scoped thread panicked"),
@@ -122,7 +131,8 @@ where
 
 fn wait_for_all(count: &Mutex<Count>) {
     while count.lock().running > 0 {
-        let mut waiter = Waiter::new(WaitReason::Scope);
+        // SAFETY: used up in this turn of the loop, which begins no other wait.
+        let mut waiter = unsafe { Waiter::new(WaitReason::Scope) };
         {
             let mut count = count.lock();
             if count.running == 0 {
@@ -193,8 +203,11 @@ impl<'scope> Scope<'scope, '_> {
             result: UnsafeCell::new(None),
             scope: PhantomData,
         });
-        let theirs = Arc::clone(&packet);
+        let body = Body { f, packet: Arc::clone(&packet) };
         let body = move || {
+            // Whole, so that a body that never runs drops its fields in their order.
+            let body = body;
+            let Body { f, packet: theirs } = body;
             let result = catch_unwind(AssertUnwindSafe(f));
             // SAFETY: the joiner looks only after our end, and nobody else has the cell.
             unsafe { *theirs.result.get() = Some(result) };

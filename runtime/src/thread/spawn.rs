@@ -1,6 +1,6 @@
 //! How a green thread comes to be.
 
-use std::{io, panic::Location};
+use std::{io, panic::Location, sync::Arc};
 
 use super::handle::{JoinHandle, Joiner};
 use crate::{
@@ -175,13 +175,13 @@ impl Spawn {
     /// # Safety
     ///
     /// As [`on_worker`](Self::on_worker).
-    pub(crate) unsafe fn outside<F, T>(self, shared: &Shared, f: F) -> Result<Joiner<T>, Rejected<T>>
+    pub(crate) unsafe fn outside<F, T>(self, shared: &Arc<Shared>, f: F) -> Result<Joiner<T>, Rejected<T>>
     where
         F: FnOnce() -> T,
     {
         let meta = self.meta(crate::scheduler::fresh_id(), 0);
         // SAFETY: the caller's contract.
-        let (task, handle) = unsafe { TaskRef::new(shared, meta, f, None) };
+        let (task, handle) = unsafe { TaskRef::new(Arc::as_ptr(shared), meta, f, None) };
         let joiner = Joiner::new(handle);
         let Err(task) = shared.spawn_from_outside(task) else { return Ok(joiner) };
         // SAFETY: no queue took it, so this is its only run; the closure is dropped.
