@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use crate::sys;
 
 /// The lock file of this workspace says which versions were built.
-const LOCK: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.lock"));
+const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 /// The packages whose versions decide what a peer can do.
 const PACKAGES: [&str; 8] =
     ["async-channel", "async-executor", "async-io", "generator", "may", "smol", "sward", "tokio"];
