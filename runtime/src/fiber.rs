@@ -138,16 +138,20 @@ impl<D: 'static> Fiber<D> {
         unsafe { &*yielder }.suspend(why);
     }
 
-    /// The stack of a fiber that has ended, and the data.
+    /// The stack of a fiber that has ended; drops the data.
     ///
     /// # Safety
     ///
     /// Nobody uses the fiber any more.
     #[inline]
-    pub(crate) unsafe fn into_stack(self) -> (Stack, D) {
+    pub(crate) unsafe fn into_stack(self) -> Stack {
+        let record = self.0.as_ptr();
         // SAFETY: the record is valid (F4), and this is its end.
-        let record = unsafe { self.0.read() };
-        (ManuallyDrop::into_inner(record.coroutine).into_stack().0, record.data)
+        let record = unsafe { &mut *record };
+        // SAFETY: nobody uses it any more.
+        unsafe { ptr::drop_in_place(&raw mut record.data) };
+        // SAFETY: taken once.
+        unsafe { ManuallyDrop::take(&mut record.coroutine) }.into_stack().0
     }
 
     /// What its user keeps with it.

@@ -235,7 +235,7 @@ impl Worker {
         let task = match self.next_local.take() {
             // SAFETY: the slot owned the reference and gave it up.
             Some(task) => unsafe { TaskRef::from_raw(task) },
-            None => self.remote().take_run_next()?,
+            None => self.take_run_next()?,
         };
         let streak = self.streak.get() + 1;
         self.streak.set(streak);
@@ -246,10 +246,23 @@ impl Worker {
         self.after_streak(task)
     }
 
+    /// Takes our own run-next task. With no other worker there is no thief, and no need for a read-modify-write.
+    #[inline]
+    fn take_run_next(&self) -> Option<TaskRef> {
+        if self.seen_ticks.len() > 1 {
+            return self.remote().take_run_next();
+        }
+        let slot = &self.remote().run_next;
+        let task = NonNull::new(slot.load(Relaxed))?;
+        slot.store(ptr::null_mut(), Relaxed);
+        // SAFETY: the slot owned a reference and gave it up.
+        Some(unsafe { TaskRef::from_raw(task) })
+    }
+
     #[cold]
     fn after_streak(&self, task: TaskRef) -> Option<TaskRef> {
         // The other slot first: with two that wake each other, nothing else ever looks there.
-        let other = self.remote().take_run_next();
+        let other = self.take_run_next();
         let other = other.or_else(|| self.pop_woken()).or_else(|| self.spawned.steal_oldest());
         if other.is_none() {
             return Some(task);
@@ -287,7 +300,7 @@ impl Worker {
         self.poll_driver();
         self.slab.collect();
         let oldest = self.take_injected().or_else(|| self.spawned.steal_oldest());
-        oldest.or_else(|| self.remote().take_run_next())
+        oldest.or_else(|| self.take_run_next())
     }
 
     /// Fires the wheel. `true`: something became ready.
@@ -474,7 +487,7 @@ impl Worker {
         // SAFETY: the task has ended and is ours.
         let fiber = unsafe { &mut *task.fiber.get() }.take().expect("it was started");
         // SAFETY: as above.
-        let (stack, _) = unsafe { fiber.into_stack() };
+        let stack = unsafe { fiber.into_stack() };
         stack.clear_occupant();
         // SAFETY: on the worker's own stack (R3).
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
@@ -704,11 +717,20 @@ fn run_task(task: &Header) {
     task.state.finish();
 }
 
+#[inline]
 fn destroy_locals(task: &Header) {
+    let locals = &task.started().locals;
+    // SAFETY: the task's own (K2 of `local.rs`).
+    if !unsafe { &*locals.get() }.is_empty() {
+        destroy(locals);
+    }
+}
+
+#[cold]
+fn destroy(locals: &UnsafeCell<Locals>) {
     // SAFETY: the closure has ended; nothing borrows from the locals any more.
-    let destroyed = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe {
-        Locals::destroy(&task.started().locals);
-    }));
+    let destroyed =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe { Locals::destroy(locals) }));
     if destroyed.is_err() {
         crate::error::abort("a green-thread local panicked in its destructor");
     }

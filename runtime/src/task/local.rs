@@ -27,6 +27,11 @@ impl Locals {
         Self(Vec::new())
     }
 
+    #[inline]
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Where the value is: `Ok(None)` before its first use, an error once it is destroyed.
     fn find(&self, key: Key) -> Result<Option<NonNull<()>>, AccessError> {
         match self.0.iter().find(|entry| entry.0 == key) {
