@@ -34,6 +34,16 @@
 //! - **G2** `Shared` outlives every unfinished task (H2): the runtime's end waits for them, and each worker holds a reference.
 //! - **G3** Work that is visible to all (deque, injector) is followed by `notify`, work in an inbox by `notify_worker`.
 //!
+//! # Orderings
+//!
+//! | word | written with, by | read with, by |
+//! |---|---|---|
+//! | `run_next` | store Release or swap AcqRel, its worker; swap Acquire, a thief | the swaps: the task in the slot |
+//! | `ends` | Release, its worker | Acquire, `live`: the spawns of what has ended |
+//! | `spawns`, `tick`, `poke`, `polls`, `injected`, `shortage` | Relaxed | Relaxed: hints, looked at again |
+//! | `phase` | Relaxed, under the world's lock | Relaxed; see `shutdown.rs` |
+//! | `polling` | swap Acquire, store Release | the swap: one blocks in the driver at a time |
+//!
 //! # Rejected
 //!
 //! - One queue for new and woken tasks: new ones taken oldest first make a fork-join program breadth-first, and its memory with it.

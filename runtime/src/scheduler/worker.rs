@@ -10,6 +10,7 @@
 //! - **R2** The duty after a switch (queue, park, recycle) is done on the worker's own stack, when nothing runs on the task's
 //!   any more. Once `State::park` has succeeded the worker does not touch the task again: somebody else may own it.
 //! - **R3** `stacks` is touched only on the worker's own stack.
+//! - **R4** A run-next slot owns a reference to the task in it, and so does the inbox; who takes the task out takes the reference.
 //!
 //! # Suspension
 //!
@@ -233,7 +234,7 @@ impl Worker {
     #[inline]
     fn take_next(&self) -> Option<TaskRef> {
         let task = match self.next_local.take() {
-            // SAFETY: the slot owned the reference and gave it up.
+            // SAFETY: the slot's reference (R4).
             Some(task) => unsafe { TaskRef::from_raw(task) },
             None => self.take_run_next()?,
         };
@@ -255,7 +256,7 @@ impl Worker {
         let slot = &self.remote().run_next;
         let task = NonNull::new(slot.load(Relaxed))?;
         slot.store(ptr::null_mut(), Relaxed);
-        // SAFETY: the slot owned a reference and gave it up.
+        // SAFETY: the slot's reference (R4).
         Some(unsafe { TaskRef::from_raw(task) })
     }
 
@@ -286,7 +287,7 @@ impl Worker {
     pub(super) fn empty_inbox(&self) {
         self.remote().inbox.take(|node| {
             let node = NonNull::new(node).expect("an inbox holds no null");
-            // SAFETY: the inbox owned the reference and gave it up.
+            // SAFETY: the inbox's reference (R4).
             self.local.push_back(unsafe { TaskRef::from_raw(node) });
         });
     }
@@ -375,7 +376,7 @@ impl Worker {
     /// Switches to the current task, until it suspends for good.
     #[inline(always)]
     fn switch(&self) {
-        // SAFETY: `resume` put an owned reference there.
+        // SAFETY: `resume` put an owned reference there (R1).
         let task = unsafe { &*self.current.get() };
         self.budget.set(BUDGET);
         loop {
@@ -384,7 +385,7 @@ impl Worker {
                 Step::Suspended(Suspend::Yield) => {
                     self.current.set(ptr::null());
                     self.settle(task);
-                    // SAFETY: the reference that `resume` put in `current`.
+                    // SAFETY: the reference that `resume` put in `current` (R1).
                     self.queue(unsafe { TaskRef::from_raw(task.ptr()) });
                     return;
                 }
@@ -475,7 +476,7 @@ impl Worker {
         task.home.set(self.index as u32);
         // SAFETY: the task lives while its fiber runs (R1).
         let fiber = Fiber::new(stack, Started::new(), move || run_task(unsafe { header.as_ref() }));
-        // SAFETY: the task is ours.
+        // SAFETY: the task is ours (S1 of `state.rs`).
         unsafe { *task.fiber.get() = Some(fiber) };
         self.current.set(header.as_ptr());
         true
@@ -484,7 +485,7 @@ impl Worker {
     /// Takes back what an ended task held.
     #[inline(never)]
     fn recycle(&self, task: TaskRef) {
-        // SAFETY: the task has ended and is ours.
+        // SAFETY: the task has ended and is ours (S1 of `state.rs`).
         let fiber = unsafe { &mut *task.fiber.get() }.take().expect("it was started");
         // SAFETY: as above.
         let stack = unsafe { fiber.into_stack() };
@@ -558,9 +559,9 @@ impl Worker {
     fn drive_out(&self, task: *mut Header) {
         let before = self.remote().run_next.swap(task, AcqRel);
         let Some(before) = NonNull::new(before) else { return };
-        // SAFETY: the slot owned a reference, which the swap took out once.
+        // SAFETY: the slot's reference, which the swap took out (R4).
         let before = unsafe { TaskRef::from_raw(before) };
-        // SAFETY: the task is ours now.
+        // SAFETY: the task is ours now (S1 of `state.rs`).
         if unsafe { &*before.fiber.get() }.is_none() {
             self.spawned.push(before);
         } else {
