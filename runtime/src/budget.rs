@@ -5,7 +5,10 @@
 //! green thread is resumed; when it is spent, or the poller thread finds that the green thread has been running for
 //! long while others are ready, the operation yields.
 
-use crate::{scheduler::current, thread::yield_now};
+use crate::{
+    scheduler::{current, worker::Worker},
+    thread::yield_now,
+};
 
 /// How many operations may succeed at once before one yields.
 pub(crate) const BUDGET: u32 = 128;
@@ -26,7 +29,16 @@ pub(crate) const BUDGET: u32 = 128;
 #[inline]
 pub fn spend() {
     let Some(worker) = current::worker() else { return };
-    if worker.spend_budget() {
+    if !worker.spend_budget() {
+        refill(worker);
+    }
+}
+
+/// Out of line, so that it costs nothing where something is left.
+#[cold]
+#[inline(never)]
+fn refill(worker: &Worker) {
+    if worker.refill_budget() {
         yield_now();
     }
 }

@@ -4,9 +4,13 @@
 //! `catch_unwind` on the way may catch it, but the next wait unwinds again. While a green thread unwinds, and
 //! inside [`shield`], its waits are not cancelled.
 
-use std::{error::Error, fmt, panic};
+use std::{error::Error, fmt, panic, sync::Arc};
 
-use crate::{scheduler::current, task::Header};
+use crate::{
+    prim::atomic::Ordering::Relaxed,
+    scheduler::{RUNNING, Shared, current},
+    task::Header,
+};
 
 /// The payload with which a cancelled green thread ends: `join` returns it in `Err`.
 ///
@@ -97,4 +101,34 @@ pub fn shield<R>(f: impl FnOnce() -> R) -> R {
     shields.set(shields.get() + 1);
     let _unshield = Unshield;
     f()
+}
+
+/// A thread whose waits may be cancelled, for those who draw conclusions from its waiting.
+#[doc(hidden)]
+pub struct Cancellable {
+    runtime: Option<Arc<Shared>>,
+    /// In `no_suspend`, where a wait panics.
+    may_wait: bool,
+}
+
+impl fmt::Debug for Cancellable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Cancellable").field("is_due", &self.is_due()).finish()
+    }
+}
+
+impl Cancellable {
+    /// The calling one. An OS thread outside the runtime is never cancelled.
+    #[must_use]
+    pub fn current() -> Self {
+        let Some(worker) = current::worker() else { return Self { runtime: None, may_wait: true } };
+        Self { runtime: Some(Arc::clone(worker.shared())), may_wait: worker.may_suspend() }
+    }
+
+    /// Whether its waits are, or are about to be, cancelled.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        let is_ending = |shared: &Arc<Shared>| shared.phase.load(Relaxed) != RUNNING;
+        !self.may_wait || self.runtime.as_ref().is_some_and(is_ending)
+    }
 }

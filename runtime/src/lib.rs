@@ -29,6 +29,8 @@ pub mod error;
 #[expect(unsafe_code, reason = "the switch; see docs/unsafe.md")]
 mod fiber;
 #[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
+pub mod future;
+#[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
 pub mod park;
 pub mod placement;
 #[expect(unsafe_code, reason = "boxed results; see docs/unsafe.md")]
@@ -50,13 +52,14 @@ pub mod thread;
 #[expect(unsafe_code, reason = "entries on the waiters' stacks; see docs/unsafe.md")]
 mod timer;
 
-pub use pool::unblock;
+pub use pool::{is_green, unblock};
 pub use runtime::run;
 
 /// The words of the protocols, for the models in `loom-tests`. No part of the API.
 #[doc(hidden)]
 pub mod model {
     pub use crate::{
+        future::Signal,
         queue::inbox::{Inbox, Linked},
         scheduler::{
             idle::Idle,
@@ -64,7 +67,7 @@ pub mod model {
             sleeper::{Kick, Sleeper, Woke},
         },
         task::{
-            join::{Finish, JoinWord},
+            join::{Entry, Finish, JoinWord},
             slab::Slab,
             state::{Claim, Outcome, Place, Shield, State},
         },

@@ -32,11 +32,15 @@
 //!
 //! Go's `gopark` and `goready` for the ownership of a parked task; std's `thread_parking` for the token.
 
-use std::{fmt, ptr::NonNull, sync::Arc, time::Instant};
+use std::{cell::Cell, fmt, ptr::NonNull, sync::Arc, time::Instant};
 
 use crate::{
     cancel,
     fiber::Suspend,
+    prim::{
+        self,
+        atomic::{AtomicBool, Ordering::AcqRel},
+    },
     queue::list::TaskList,
     scheduler::{self, current},
     task::{
@@ -79,11 +83,29 @@ pub enum WaitReason {
     Channel,
     /// The others of a wait group.
     Group,
+    /// A condition variable.
+    Condvar,
+    /// The others at a barrier.
+    Barrier,
+    /// Another thread's initialisation.
+    Once,
+    /// Permits of a semaphore.
+    Semaphore,
+    /// A notification.
+    Notify,
+    /// One of several things.
+    Select,
+    /// A future.
+    Future,
+    /// A child process.
+    Child,
+    /// A signal.
+    Signal,
 }
 
 impl WaitReason {
     pub(crate) fn from_u8(n: u8) -> Self {
-        const ALL: [WaitReason; 13] = [
+        const ALL: [WaitReason; 22] = [
             WaitReason::NotStarted,
             WaitReason::Park,
             WaitReason::Sleep,
@@ -97,6 +119,15 @@ impl WaitReason {
             WaitReason::Lock,
             WaitReason::Channel,
             WaitReason::Group,
+            WaitReason::Condvar,
+            WaitReason::Barrier,
+            WaitReason::Once,
+            WaitReason::Semaphore,
+            WaitReason::Notify,
+            WaitReason::Select,
+            WaitReason::Future,
+            WaitReason::Child,
+            WaitReason::Signal,
         ];
         ALL[usize::from(n)]
     }
@@ -107,18 +138,31 @@ impl WaitReason {
 pub(crate) struct OsThread {
     pub(crate) state: State,
     pub(crate) id: u64,
-    pub(crate) thread: std::thread::Thread,
+    pub(crate) thread: prim::thread::Thread,
 }
 
-std::thread_local! {
-    static OS_THREAD: Arc<OsThread> = Arc::new(OsThread {
-        state: State::default(),
-        id: scheduler::fresh_id(),
-        thread: std::thread::current(),
-    });
+prim::os_thread_local! {
+    static OS_THREAD: Arc<OsThread> = Arc::new(OsThread::new());
+    /// Has no destructor, so it is there to the end.
+    static OS_THREAD_ID: Cell<u64> = Cell::new(0);
+}
+
+/// The id of the calling OS thread.
+#[inline(never)]
+pub(crate) fn os_thread_id() -> u64 {
+    OS_THREAD_ID.with(|id| {
+        if id.get() == 0 {
+            id.set(scheduler::fresh_id());
+        }
+        id.get()
+    })
 }
 
 impl OsThread {
+    fn new() -> Self {
+        Self { state: State::default(), id: os_thread_id(), thread: prim::thread::current() }
+    }
+
     /// The calling OS thread's record. `None` while the thread is ending.
     pub(crate) fn current() -> Option<Arc<Self>> {
         OS_THREAD.try_with(Arc::clone).ok()
@@ -126,7 +170,7 @@ impl OsThread {
 
     /// A record for the rest of an ending thread's life.
     fn transient() -> Arc<Self> {
-        Arc::new(Self { state: State::default(), id: scheduler::fresh_id(), thread: std::thread::current() })
+        Arc::new(Self::new())
     }
 }
 
@@ -156,8 +200,8 @@ impl Waiter {
     #[inline(always)]
     #[must_use]
     pub unsafe fn new(reason: WaitReason) -> Self {
-        let Some(task) = current::task() else { return Self::of_os_thread() };
-        current::assert_may_suspend();
+        let Some((worker, task)) = current::worker_and_task() else { return Self::of_os_thread() };
+        worker.assert_may_suspend();
         task.panic_if_caught();
         task.set_reason(reason);
         let epoch = task.state.begin_wait(task.shield(), false);
@@ -247,16 +291,29 @@ impl Waiter {
                 return outcome;
             }
             let Some(deadline) = deadline else {
-                std::thread::park();
+                prim::thread::park();
                 continue;
             };
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
                 let _ = state.claim(self.epoch, Outcome::TimedOut);
             } else {
-                std::thread::park_timeout(left);
+                prim::thread::park_timeout(left);
             }
         }
+    }
+}
+
+impl Waiter {
+    /// Ends a wait that shall not be waited for. `false`: it was claimed before.
+    #[inline]
+    pub fn abandon(&mut self) -> bool {
+        if self.state().outcome().is_none() && self.state().claim(self.epoch, Outcome::Woken) != Claim::Lost {
+            return true;
+        }
+        // Somebody else has ended it: what they did before becomes visible here, since they will not wake us again.
+        let _ = self.state().outcome();
+        false
     }
 }
 
@@ -264,9 +321,8 @@ impl Drop for Waiter {
     #[inline]
     fn drop(&mut self) {
         // A wait that was begun and not waited for must not stay open.
-        if self.state().outcome().is_none() && self.state().claim(self.epoch, Outcome::Woken) == Claim::Lost {
-            // Somebody else has just ended it: what they did before becomes visible here, since they will not wake us again.
-            let _ = self.state().outcome();
+        if self.state().outcome().is_none() {
+            self.abandon();
         }
     }
 }
@@ -285,6 +341,13 @@ pub struct Waker(Target);
 enum Target {
     Task(NonNull<Header>, u32),
     Thread(Arc<OsThread>, u32),
+    Foreign(Arc<Foreign>),
+}
+
+/// One wait of something that is neither: a future, or work that begins when what it needs is there.
+struct Foreign {
+    claimed: AtomicBool,
+    waker: std::task::Waker,
 }
 
 // SAFETY: all it does with the task is to claim its wait, which is atomic, while W1 keeps the task alive.
@@ -299,6 +362,18 @@ impl fmt::Debug for Waker {
 }
 
 impl Waker {
+    /// One that wakes `waker` when it is claimed, once.
+    #[must_use]
+    pub fn foreign(waker: std::task::Waker) -> Self {
+        Self(Target::Foreign(Arc::new(Foreign { claimed: AtomicBool::new(false), waker })))
+    }
+
+    /// Whether it is `task` that waits.
+    #[inline]
+    pub(crate) fn is_of(&self, task: &Header) -> bool {
+        matches!(self.0, Target::Task(me, _) if me == task.ptr())
+    }
+
     /// Tries to end the wait as [`Outcome::Woken`]. `None`: it has ended already (a timeout, a cancellation, another waker).
     ///
     /// # Safety
@@ -315,17 +390,22 @@ impl Waker {
     /// # Safety
     ///
     /// As [`claim`](Self::claim).
+    #[inline]
     pub(crate) unsafe fn claim_as(&self, outcome: Outcome) -> Option<Claimed> {
+        let Target::Task(task, epoch) = self.0 else { return self.claim_other(outcome) };
+        // SAFETY: W1: the waiter is still registered, so its task is alive.
+        match unsafe { task.as_ref() }.state.claim(epoch, outcome) {
+            Claim::Lost => None,
+            Claim::Running => Some(Claimed(Duty::Nothing)),
+            // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
+            Claim::Parked => Some(Claimed(Duty::Task(unsafe { TaskRef::from_raw(task) }))),
+        }
+    }
+
+    /// As `claim_as`, if it is no green thread that waits.
+    fn claim_other(&self, outcome: Outcome) -> Option<Claimed> {
         match &self.0 {
-            Target::Task(task, epoch) => {
-                // SAFETY: W1: the waiter is still registered, so its task is alive.
-                match unsafe { task.as_ref() }.state.claim(*epoch, outcome) {
-                    Claim::Lost => None,
-                    Claim::Running => Some(Claimed(Duty::Nothing)),
-                    // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
-                    Claim::Parked => Some(Claimed(Duty::Task(unsafe { TaskRef::from_raw(*task) }))),
-                }
-            }
+            Target::Task(..) => None,
             Target::Thread(thread, epoch) => {
                 // Before the claim: the thread may be gone right after it.
                 let to_wake = Arc::clone(thread);
@@ -334,6 +414,10 @@ impl Waker {
                     Claim::Running => Some(Claimed(Duty::Nothing)),
                     Claim::Parked => Some(Claimed(Duty::Thread(to_wake))),
                 }
+            }
+            Target::Foreign(foreign) => {
+                let first = !foreign.claimed.swap(true, AcqRel);
+                first.then(|| Claimed(Duty::Foreign(Arc::clone(foreign))))
             }
         }
     }
@@ -346,6 +430,7 @@ enum Duty {
     Nothing,
     Task(TaskRef),
     Thread(Arc<OsThread>),
+    Foreign(Arc<Foreign>),
 }
 
 impl fmt::Debug for Claimed {
@@ -368,6 +453,7 @@ impl Duty {
             Self::Nothing => {}
             Self::Task(task) => scheduler::schedule_woken(task),
             Self::Thread(thread) => thread.thread.unpark(),
+            Self::Foreign(foreign) => foreign.waker.wake_by_ref(),
         }
     }
 }
@@ -380,8 +466,11 @@ impl Claimed {
 
     /// Makes the waiter run.
     #[inline]
-    pub fn schedule(self) {
-        drop(self);
+    pub fn schedule(mut self) {
+        let duty = std::mem::replace(&mut self.0, Duty::Nothing);
+        // It has no duty any more.
+        std::mem::forget(self);
+        duty.carry_out();
     }
 }
 
@@ -390,6 +479,7 @@ impl Claimed {
 pub struct Batch {
     tasks: TaskList,
     len: usize,
+    others: Vec<Claimed>,
 }
 
 impl fmt::Debug for Batch {
@@ -405,7 +495,7 @@ impl Batch {
         Self::default()
     }
 
-    /// Adds a claimed waiter. An OS thread is unparked on the spot: to unpark is all there is to do.
+    /// Adds a claimed waiter.
     pub fn push(&mut self, mut claimed: Claimed) {
         match std::mem::replace(&mut claimed.0, Duty::Nothing) {
             Duty::Nothing => {}
@@ -413,7 +503,7 @@ impl Batch {
                 self.len += 1;
                 self.tasks.push_back(task);
             }
-            Duty::Thread(thread) => thread.thread.unpark(),
+            other => self.others.push(Claimed(other)),
         }
     }
 
@@ -426,13 +516,14 @@ impl Batch {
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0
+        self.len == 0 && self.others.is_empty()
     }
 
     /// Makes them all run, oldest first.
     pub fn schedule(&mut self) {
         self.len = 0;
         scheduler::schedule_batch(&self.tasks);
+        self.others.drain(..).for_each(Claimed::schedule);
     }
 }
 

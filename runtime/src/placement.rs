@@ -1,4 +1,6 @@
-//! On which worker a green thread is to live.
+//! On which worker a green thread is to live, and whether others run beside it.
+
+use std::sync::OnceLock;
 
 use crate::scheduler::current;
 
@@ -24,4 +26,14 @@ pub fn spread_next_spawn() {
     if let Some(worker) = current::worker() {
         worker.spread_next_spawn();
     }
+}
+
+/// Whether what the calling thread waits for may come about while it keeps its CPU: whether others can run beside it. If not, looking
+/// again and again is a waste. Not exact: on a runtime with one worker it says no, though an OS thread outside may be about to release a lock.
+#[doc(hidden)]
+#[must_use]
+pub fn others_run_beside() -> bool {
+    static SEVERAL_CPUS: OnceLock<bool> = OnceLock::new();
+    current::worker().is_none_or(|worker| worker.shared().remotes.len() > 1)
+        && *SEVERAL_CPUS.get_or_init(|| num_cpus::get() > 1)
 }

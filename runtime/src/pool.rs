@@ -98,6 +98,23 @@ struct Slot<T> {
     waiter: Option<Waker>,
 }
 
+/// Whether the caller is a green thread, for which [`unblock`] uses the pool; elsewhere it may block.
+///
+/// For those who would prepare what they hand to [`unblock`], and on an OS thread need not.
+///
+/// # Examples
+///
+/// ```
+/// use sward_runtime::{is_green, thread};
+///
+/// assert!(!is_green());
+/// assert!(thread::spawn(is_green).join().unwrap());
+/// ```
+#[must_use]
+pub fn is_green() -> bool {
+    current::task().is_some()
+}
+
 /// Runs `f`, which may block, on a pool of OS threads, and parks the calling green thread until it has returned.
 ///
 /// For calls that would stall a worker: foreign code, files, name look-ups. On an OS thread outside the runtime it just calls `f`.
@@ -112,7 +129,7 @@ struct Slot<T> {
 ///
 /// # Panics
 ///
-/// With `f`'s payload if `f` panics.
+/// With `f`'s payload if `f` panics. Inside [`no_suspend`](crate::thread::no_suspend), without calling `f`.
 ///
 /// # Examples
 ///
@@ -128,9 +145,10 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
-    if current::task().is_none() {
-        return f();
-    }
+    let Some(task) = current::task() else { return f() };
+    // Before `f` is on its way: what a wait would panic about.
+    current::assert_may_suspend();
+    task.panic_if_caught();
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None }));
     let theirs = Arc::clone(&slot);
     let served = POOL.submit(Box::new(move || {

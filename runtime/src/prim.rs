@@ -4,9 +4,74 @@
 //! in `loom-tests` run the very code that ships. Everything else in the crate names atomics through here.
 
 #[cfg(loom)]
-pub use loom::{hint, sync::atomic, thread};
+pub use loom::{
+    hint, lazy_static,
+    sync::{MutexGuard, atomic},
+    thread_local as os_thread_local,
+};
 #[cfg(not(loom))]
-pub use std::{hint, sync::atomic, thread};
+pub use std::{hint, sync::atomic, thread, thread_local as os_thread_local};
+
+/// loom's threads, with a `park_timeout` whose time is always up.
+#[cfg(loom)]
+pub mod thread {
+    use std::sync::{
+        Arc,
+        atomic::Ordering::{Acquire, Relaxed, Release},
+    };
+
+    use super::{atomic, global};
+
+    pub use loom::thread::yield_now;
+
+    loom::thread_local! {
+        static THIS: Thread =
+            Thread { thread: loom::thread::current(), token: Arc::default(), is_parked: Arc::default() };
+    }
+
+    /// A thread, to be unparked. The token is kept here: loom's `unpark` wakes a thread from whatever it blocks on, a mutex also.
+    #[derive(Clone, Debug)]
+    pub struct Thread {
+        thread: loom::thread::Thread,
+        token: Arc<atomic::AtomicBool>,
+        /// No part of the model, whose threads all run on one OS thread.
+        is_parked: Arc<global::AtomicBool>,
+    }
+
+    impl Thread {
+        /// Its name.
+        pub fn name(&self) -> Option<&str> {
+            self.thread.name()
+        }
+
+        /// Leaves the token, and wakes the thread if it waits for it.
+        pub fn unpark(&self) {
+            self.token.swap(true, Release);
+            if self.is_parked.swap(false, Relaxed) {
+                self.thread.unpark();
+            }
+        }
+    }
+
+    /// The calling thread.
+    pub fn current() -> Thread {
+        THIS.with(Thread::clone)
+    }
+
+    /// Takes the token, blocking until it is there.
+    pub fn park() {
+        let this = current();
+        while !this.token.swap(false, Acquire) {
+            this.is_parked.store(true, Relaxed);
+            loom::thread::park();
+        }
+    }
+
+    /// Lets the others run.
+    pub fn park_timeout(_: std::time::Duration) {
+        yield_now();
+    }
+}
 
 /// Memory, which loom watches for leaks and double frees.
 pub mod raw {
@@ -39,7 +104,7 @@ pub mod global {
 }
 
 #[cfg(not(loom))]
-pub use parking_lot::Mutex;
+pub use parking_lot::{Mutex, MutexGuard};
 
 /// loom's mutex with the signature of `parking_lot`'s.
 #[cfg(loom)]

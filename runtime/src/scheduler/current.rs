@@ -43,6 +43,15 @@ pub(crate) fn task<'a>() -> Option<&'a Header> {
     unsafe { worker()?.current_ptr().as_ref() }
 }
 
+/// Both in one, for those who need both before the next suspension.
+#[inline]
+pub(crate) fn worker_and_task<'a>() -> Option<(&'a Worker, &'a Header)> {
+    let worker = worker()?;
+    // SAFETY: as above.
+    let task = unsafe { worker.current_ptr().as_ref() }?;
+    Some((worker, task))
+}
+
 /// Panics inside `no_suspend`.
 #[inline]
 pub(crate) fn assert_may_suspend() {

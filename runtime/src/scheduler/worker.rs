@@ -620,19 +620,24 @@ impl Worker {
         next
     }
 
-    /// Spends one operation. `true`: the running task is to yield.
+    /// Spends one operation. `false`: there is none left, or none is granted any more.
     #[inline]
     pub(crate) fn spend_budget(&self) -> bool {
+        let left = self.budget.get();
+        if left == 0 || self.remote().poke.load(Relaxed) {
+            return false;
+        }
+        self.budget.set(left - 1);
+        true
+    }
+
+    /// Fills the budget up. `true`: the running task is to yield for it.
+    pub(crate) fn refill_budget(&self) -> bool {
         if self.no_suspend.get() > 0 {
             return false;
         }
-        let left = self.budget.get();
-        if left == 0 || self.remote().poke.load(Relaxed) {
-            self.budget.set(BUDGET);
-            return true;
-        }
-        self.budget.set(left - 1);
-        false
+        self.budget.set(BUDGET);
+        true
     }
 
     pub(crate) fn forbid_suspension(&self) {
@@ -644,8 +649,13 @@ impl Worker {
     }
 
     #[inline]
+    pub(crate) fn may_suspend(&self) -> bool {
+        self.no_suspend.get() == 0
+    }
+
+    #[inline]
     pub(crate) fn assert_may_suspend(&self) {
-        assert!(self.no_suspend.get() == 0, "a suspension inside `no_suspend`");
+        assert!(self.may_suspend(), "a suspension inside `no_suspend`");
     }
 
     /// A random number below `n`. Marsaglia's xorshift.

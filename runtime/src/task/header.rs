@@ -355,11 +355,15 @@ impl Header {
 
     /// Takes the output.
     ///
+    /// # Panics
+    ///
+    /// If it was taken already: by a future that was ready.
+    ///
     /// # Safety
     ///
-    /// `T` is the type that the closure returns; the caller owns the stage (J3) and takes once.
+    /// `T` is the type that the closure returns; the task has finished and the caller owns the stage (J3).
     pub(crate) unsafe fn take_output<T>(&self) -> Output<T> {
-        debug_assert_eq!(self.stage.get(), Stage::Output);
+        assert!(self.stage.get() == Stage::Output, "the result of a green thread was taken twice");
         let mut output = std::mem::MaybeUninit::<Output<T>>::uninit();
         // SAFETY: the vtable was made for this cell's types (H3), `T` among them by the caller's word.
         unsafe { (self.vtable.take)(self, output.as_mut_ptr().cast()) };

@@ -9,20 +9,24 @@
 //! ```text
 //!            1 wait                 4 finish
 //!   EMPTY ──────────▶ WAITING ─────────────────▶ FINISHING ──5 release──▶ FINISHED
-//!    │ │ ◀────────────                                                      ▲
-//!    │ │     2 give_up                    4 finish                          │
+//!    │ │ ◀────────────   ▲                                                  ▲
+//!    │ │     2 give_up   │ 7 enter        4 finish                          │
+//!    │ ├───────▶ ENTERING ──────────────────────────────────────────────────┤
+//!    │ │ 6 begin_entry                    4 finish                          │
 //!    │ └────────────────────────────────────────────────────────────────────┘
 //!    │ 3 detach                 4 finish (the task drops its own result)
 //!    └──────────▶ DETACHED ─────────────────────────────────────────────────▶ FINISHED
 //! ```
 //!
 //! 1. [`JoinWord::wait`], 2. [`JoinWord::give_up`] and 3. [`JoinWord::detach`] by the handle; 4. [`JoinWord::finish`] and
-//!    5. [`JoinWord::release`] by the task.
+//!    5. [`JoinWord::release`] by the task; 6. [`JoinWord::begin_entry`], 7. [`JoinWord::enter`] and 2. by a `select`, which only
+//!    borrows the handle: it may find another there, with whom it does not share. A handle that is polled as a future enters too, and stays
+//!    entered after the call: `withdraw` comes before whatever its handle does next.
 //!
 //! # Invariants
 //!
 //! - **J1** The waker slot is written by the handle before `WAITING` is set, and read by the task only when its `finish`
-//!   replaced `WAITING`.
+//!   replaced `WAITING`. Whoever only borrows the handle writes it in `ENTERING`, which one at a time can set.
 //! - **J2** In `FINISHING` the task still uses the waker, so the joiner's wait must not end by itself: `give_up` holds it
 //!   until `release`.
 //! - **J3** The result belongs to the task until `finish`, and to the handle from then on, unless `finish` found
@@ -30,8 +34,9 @@
 //!
 //! # Orderings
 //!
-//! `finish` (Release) is read by `is_finished` and `wait` (Acquire): the result. `wait` (Release) is read by `finish`
-//! (Acquire): the waker slot. `release` (Release) is read by `give_up` (Acquire): the task is done with the waker.
+//! `finish` (Release) is read by `is_finished`, `wait`, `begin_entry` and `enter` (Acquire): the result. `wait` and `enter` (Release) are
+//! read by `finish` (Acquire): the waker slot. `release` (Release) is read by `give_up` (Acquire): the task is done with the waker.
+//! `give_up` (Release) is read by `begin_entry` (Acquire): what the one before did with the slot.
 //!
 //! # Checked by
 //!
@@ -40,7 +45,7 @@
 use crate::prim::{
     atomic::{
         AtomicU8,
-        Ordering::{AcqRel, Acquire, Release},
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
     hint, thread,
 };
@@ -48,8 +53,9 @@ use crate::prim::{
 const EMPTY: u8 = 0;
 const WAITING: u8 = 1;
 const DETACHED: u8 = 2;
-const FINISHING: u8 = 3;
-const FINISHED: u8 = 4;
+const ENTERING: u8 = 3;
+const FINISHING: u8 = 4;
+const FINISHED: u8 = 5;
 
 /// What the end of a task obliges it to.
 #[must_use]
@@ -61,6 +67,18 @@ pub enum Finish {
     Wake,
     /// The handle is gone: drop the result.
     DropResult,
+}
+
+/// What somebody who only borrows the handle finds.
+#[must_use]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The slot is the caller's, until [`JoinWord::enter`].
+    Begun,
+    /// The task has finished.
+    Finished,
+    /// Another is there already.
+    Taken,
 }
 
 /// The word. See the module.
@@ -88,6 +106,21 @@ impl JoinWord {
         self.0.compare_exchange(EMPTY, WAITING, AcqRel, Acquire).is_ok()
     }
 
+    /// Takes the slot, for one who only borrows the handle.
+    pub fn begin_entry(&self) -> Entry {
+        match self.0.compare_exchange(EMPTY, ENTERING, AcqRel, Acquire) {
+            Ok(_) => Entry::Begun,
+            Err(FINISHING | FINISHED) => Entry::Finished,
+            Err(_) => Entry::Taken,
+        }
+    }
+
+    /// Announces the waker that was put into the slot since [`begin_entry`](Self::begin_entry). `false`: the task has finished.
+    #[must_use]
+    pub fn enter(&self) -> bool {
+        self.0.compare_exchange(ENTERING, WAITING, AcqRel, Acquire).is_ok()
+    }
+
     /// Takes the announcement back after a wait that ended without the task's doing. On return the task does not
     /// use the waker any more; `true` if it has finished meanwhile.
     #[must_use]
@@ -104,18 +137,25 @@ impl JoinWord {
         true
     }
 
+    /// Takes back the announcement of a future that was polled, if there is one. As [`give_up`](Self::give_up).
+    #[inline]
+    #[must_use]
+    pub fn withdraw(&self) -> bool {
+        self.0.load(Relaxed) == WAITING && self.give_up()
+    }
+
     /// Gives the result up. `true`: it is there already and the handle must drop it.
     #[inline]
     #[must_use]
     pub fn detach(&self) -> bool {
-        self.0.compare_exchange(EMPTY, DETACHED, AcqRel, Acquire).is_err()
+        self.withdraw() || self.0.compare_exchange(EMPTY, DETACHED, AcqRel, Acquire).is_err()
     }
 
     /// The task has stored its result.
     #[inline]
     pub fn finish(&self) -> Finish {
         match self.0.swap(FINISHING, AcqRel) {
-            EMPTY => Finish::Unawaited,
+            EMPTY | ENTERING => Finish::Unawaited,
             WAITING => Finish::Wake,
             _ => Finish::DropResult,
         }

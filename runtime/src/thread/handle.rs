@@ -1,20 +1,24 @@
 //! Handles to a green thread: the one that joins, and those that name and unpark it.
 
 use std::{
-    fmt, io,
+    fmt,
+    future::Future,
+    io,
     marker::PhantomData,
     mem::ManuallyDrop,
     num::NonZero,
+    pin::Pin,
     sync::Arc,
+    task::{Context, Poll},
     time::{Duration, Instant},
 };
 
 use super::Result;
 use crate::{
     cancel,
-    park::{self, OsThread, Outcome, WaitReason, Waiter},
+    park::{self, OsThread, Outcome, WaitReason, Waiter, Waker},
     scheduler::current,
-    task::TaskRef,
+    task::{TaskRef, join::Entry},
 };
 
 /// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
@@ -52,11 +56,16 @@ impl<T> Joiner<T> {
         self.task().join.is_finished()
     }
 
+    #[inline]
+    pub(super) fn ending(&self) -> Ending<'_> {
+        Ending(self.task())
+    }
+
     /// Waits for the end, at most until `deadline`. `false`: time is up.
     #[inline(always)]
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let task = self.task();
-        if task.join.is_finished() {
+        if task.join.is_finished() || task.join.withdraw() {
             return true;
         }
         // SAFETY: used up in this function, which begins no other wait.
@@ -102,12 +111,69 @@ impl<T> Joiner<T> {
     }
 }
 
+impl<T> Joiner<T> {
+    /// Takes the result if it is there; otherwise has `waker` woken when it is.
+    fn poll(&mut self, waker: &std::task::Waker) -> Poll<Result<T>> {
+        let task = self.task();
+        if !task.join.is_finished() && !task.join.withdraw() {
+            // SAFETY: a foreign waker needs no frame.
+            if unsafe { self.ending().enter(Waker::foreign(waker.clone())) } {
+                return Poll::Pending;
+            }
+        }
+        // SAFETY: it has finished, so the result is the handle's (J3), which is borrowed mutably; T is its type.
+        Poll::Ready(unsafe { self.task().take_output() })
+    }
+}
+
 impl<T> Drop for Joiner<T> {
     fn drop(&mut self) {
         if self.task().join.detach() {
             // SAFETY: it has finished, so the result is the handle's (J3).
             unsafe { self.task().drop_output() };
         }
+    }
+}
+
+/// The end of a green thread, for a `select` that waits for it among other things. No part of the API.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug)]
+pub struct Ending<'a>(&'a TaskRef);
+
+impl Ending<'_> {
+    /// Whether it has come, so that `join` would return at once.
+    #[inline]
+    #[must_use]
+    pub fn has_come(self) -> bool {
+        self.0.join.is_finished()
+    }
+
+    /// Lets it claim `waker`. `false`: it has come, and will not.
+    ///
+    /// # Panics
+    ///
+    /// If the waker is of the green thread itself, or another waits already.
+    ///
+    /// # Safety
+    ///
+    /// If this returns `true`, [`leave`](Self::leave) is called before the frame of the waker's [`Waiter`] ends, if it is of one.
+    #[must_use]
+    pub unsafe fn enter(self, waker: Waker) -> bool {
+        let Self(task) = self;
+        assert!(!waker.is_of(task), "a green thread cannot join itself");
+        match task.join.begin_entry() {
+            Entry::Finished => return false,
+            Entry::Taken => panic!("a green thread can be joined by one `select` at a time"),
+            Entry::Begun => {}
+        }
+        // SAFETY: the slot is ours until `join.enter` announces it (J1). The task claims before it releases, for which `leave` waits (J2).
+        unsafe { *task.joiner.get() = Some(waker) };
+        task.join.enter()
+    }
+
+    /// Undoes [`enter`](Self::enter), which returned `true`. The waker is not used any more when this returns.
+    pub fn leave(self) {
+        let _ = self.0.join.give_up();
     }
 }
 
@@ -190,7 +256,32 @@ impl<T> JoinHandle<T> {
     pub fn thread(&self) -> &Thread {
         self.0.thread()
     }
+
+    /// The end of the green thread.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    pub fn ending(&self) -> Ending<'_> {
+        self.0.ending()
+    }
 }
+
+/// Ready when the green thread has ended, with what [`join`](JoinHandle::join) returns. So async code on any runtime can wait for a green
+/// thread. A future that is dropped detaches it.
+///
+/// # Panics
+///
+/// When polled, or joined, after it was ready.
+impl<T> Future for JoinHandle<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Result<T>> {
+        self.0.poll(context.waker())
+    }
+}
+
+// It holds no `T`, but a pointer to where one will be.
+impl<T> Unpin for JoinHandle<T> {}
 
 impl<T> fmt::Debug for JoinHandle<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -23,6 +23,8 @@ pub(crate) use self::{
     handle::Joiner,
     spawn::{Rejected, Spawn},
 };
+#[doc(hidden)]
+pub use self::handle::Ending;
 pub use self::{
     handle::{JoinHandle, Thread, ThreadId},
     scope::{Scope, ScopedJoinHandle, scope},
@@ -216,6 +218,21 @@ fn sleep_to(deadline: Option<Instant>) {
 #[must_use]
 pub fn panicking() -> bool {
     current::task().map_or_else(std::thread::panicking, |task| task.unwinding() != Unwinding::No)
+}
+
+/// As [`panicking`], but `false` if it cannot be told.
+#[doc(hidden)]
+#[must_use]
+pub fn is_known_to_panic() -> bool {
+    current::task().map_or_else(std::thread::panicking, |task| task.unwinding() == Unwinding::Yes)
+}
+
+/// The number behind the [`ThreadId`] of the calling thread: for less than [`current`] costs, and also while an OS thread's locals are
+/// destroyed. Never zero.
+#[doc(hidden)]
+#[must_use]
+pub fn number() -> u64 {
+    current::task().map_or_else(park::os_thread_id, |task| task.meta.id)
 }
 
 /// How many threads can run in parallel here: what a runtime takes as its number of workers.

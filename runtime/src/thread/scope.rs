@@ -21,7 +21,7 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Builder, Joiner, Result, Thread};
+use super::{Builder, Ending, Joiner, Result, Thread};
 use crate::{
     cancel::{self, Cancelled},
     park::{WaitReason, Waiter, Waker},
@@ -300,6 +300,14 @@ impl<T> ScopedJoinHandle<'_, T> {
     #[must_use]
     pub fn thread(&self) -> &Thread {
         self.joiner.thread()
+    }
+
+    /// The end of the green thread.
+    #[doc(hidden)]
+    #[inline]
+    #[must_use]
+    pub fn ending(&self) -> Ending<'_> {
+        self.joiner.ending()
     }
 }
 
