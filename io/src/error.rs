@@ -2,10 +2,11 @@
 
 use std::{error, fmt, io};
 
-/// The runtime that served a socket's readiness has ended.
+/// The runtime that served the readiness of a socket, or of another descriptor, has ended.
 ///
-/// A socket is bound to a runtime by the first operation that has to wait. When that runtime ends, whoever waits on
-/// the socket is woken, and every later operation on it fails: nothing would tell it any more when to go on. The
+/// A socket is bound to a runtime by the first operation that has to wait, and so are pipes and what is watched. When that
+/// runtime ends, whoever waits is woken, and every later operation fails: nothing would tell it any more when to go on.
+/// Children, signals and the standard streams are bound to none. The
 /// error arrives as an [`io::Error`] of kind [`Other`](io::ErrorKind::Other) with this type inside.
 ///
 /// # Examples
@@ -27,7 +28,7 @@ pub struct RuntimeClosed;
 
 impl fmt::Display for RuntimeClosed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the runtime that serves this socket has ended")
+        f.write_str("the runtime that serves this descriptor has ended")
     }
 }
 

@@ -1,4 +1,5 @@
-//! Sockets for green threads: the names, signatures and meaning of `std::net`, parking instead of blocking.
+//! Sockets, files, processes, signals and standard streams for green threads: the names, signatures and meaning of `std`,
+//! parking instead of blocking.
 //!
 //! This is a layer of `sward`; programs use it through that crate. Everything here works on a green thread, which is
 //! parked while it waits, and on an OS thread outside the runtime, which is blocked.
@@ -43,7 +44,12 @@
 //! | `sys` | epoll on Linux, `polling` elsewhere; transfers that never block |
 //! | `reactor` | which descriptors are registered, and whom an event concerns |
 //! | `source` | a descriptor: try, wait, try again |
-//! | `net` | the public sockets |
+//! | `net`, `os::unix::net` | the public sockets |
+//! | `pipe`, `watched` | pipes; any descriptor that can be watched |
+//! | `stdio` | the standard streams, whose mode is not ours to change |
+//! | `process`, `signal` | child processes and signals |
+//! | `io` | what takes the place of `std::io` |
+//! | `fs` | files: the page cache on the worker, the disk on the pool |
 //!
 //! # Features
 //!
@@ -54,13 +60,21 @@
 mod direction;
 mod error;
 mod options;
+mod pipe;
 mod prim;
 mod reactor;
 mod readiness;
 mod source;
+mod stdio;
 mod sys;
+mod watched;
 
+pub mod fs;
+pub mod io;
 pub mod net;
+pub mod os;
+pub mod process;
+pub mod signal;
 
 pub use error::RuntimeClosed;
 pub use reactor::Reactor;

@@ -188,6 +188,11 @@ impl Snapshot {
         self.0 & (READY | SHUT) == READY
     }
 
+    /// Whether the kernel reported an end, an error or urgent data, and no call has found nothing left since.
+    pub fn is_held(self) -> bool {
+        self.0 & HELD != 0
+    }
+
     /// Whether the reactor has closed.
     pub fn is_shut(self) -> bool {
         self.0 & SHUT != 0

@@ -9,6 +9,7 @@
 //! | who | does |
 //! |---|---|
 //! | any number of green and OS threads, through `&Source` | [`run`](Source::run), [`wait`](Source::wait) |
+//! | who ends a socket in a way that the kernel does not report | [`wake`](Source::wake) |
 //! | the reactor, under the lock of its slab | [`Shared::signal`], [`Shared::shut`] |
 //! | the owner | [`release`](Source::release), drop |
 //!
@@ -45,10 +46,14 @@
 //! - *Clones that share one source.* `std`'s clones are descriptors of their own: each can be converted, passed on or
 //!   closed. Two directions of one descriptor need no clones here anyway.
 //! - *A pointer to the operation's buffer in the waiter, filled by the reactor.* That is io_uring's job.
+//! - *To trust the kernel's reports everywhere.* Who writes to a Unix socket whose buffer is full is told neither that its own
+//!   end was shut down for writing nor that the peer's was for reading, and of room only when a quarter is left taken. A call
+//!   that blocks ends in all three cases. So such operations also look now and then (`Operation::looking`).
 //!
 //! # Checked by
 //!
-//! `tests/tcp_concurrency.rs`, `tests/tcp_clone.rs`, `loom-tests/tests/readiness.rs`.
+//! `tests/tcp_concurrency.rs`, `tests/tcp_clone.rs`, `tests/udp_concurrency.rs`, `tests/unix_concurrency.rs`,
+//! `loom-tests/tests/readiness.rs`.
 //!
 //! # Sources
 //!
@@ -92,6 +97,8 @@ pub(crate) struct Operation {
     pub(crate) interest: Interest,
     pub(crate) reason: WaitReason,
     pub(crate) limit: Limit,
+    /// Whether to try again now and then, because the kernel does not report all that ends the wait.
+    pub(crate) looks: bool,
 }
 
 /// When a wait ends.
@@ -107,15 +114,32 @@ impl Operation {
     pub(crate) const READ: Self = Self::new(Interest::Read, WaitReason::Readable);
     pub(crate) const WRITE: Self = Self::new(Interest::Write, WaitReason::Writable);
     pub(crate) const ACCEPT: Self = Self::new(Interest::Read, WaitReason::Accept);
+    pub(crate) const CHILD: Self = Self::new(Interest::Read, WaitReason::Child);
 
     const fn new(interest: Interest, reason: WaitReason) -> Self {
-        Self { interest, reason, limit: Limit::Timeout }
+        Self { interest, reason, limit: Limit::Timeout, looks: false }
+    }
+
+    /// The same, until a deadline that does not come from the options.
+    pub(crate) const fn until(self, deadline: Option<Instant>) -> Self {
+        Self { limit: Limit::Deadline(deadline), ..self }
+    }
+
+    /// The same for a socket of which the kernel does not report all that ends the wait.
+    pub(crate) const fn looking(self) -> Self {
+        Self { looks: true, ..self }
     }
 
     pub(crate) const fn connect(deadline: Option<Instant>) -> Self {
-        Self { interest: Interest::Write, reason: WaitReason::Connect, limit: Limit::Deadline(deadline) }
+        Self::new(Interest::Write, WaitReason::Connect).until(deadline)
     }
 }
+
+/// When an operation that looks does so first. The time doubles with each look.
+const FIRST_LOOK: Duration = Duration::from_millis(5);
+
+/// The longest time between looks.
+const LAST_LOOK: Duration = Duration::from_millis(500);
 
 /// A descriptor and its place in a reactor.
 #[derive(Debug)]
@@ -162,9 +186,8 @@ impl<T: AsFd> Source<T> {
 
     /// (2) Gives the socket back as `std` would have it: with its timeouts, and blocking unless told otherwise.
     pub(crate) fn release(self) -> T {
-        let Self { registration, options, io, .. } = self;
-        // The descriptor is still open (I2).
-        drop(registration);
+        let options = self.options.clone();
+        let io = self.into_io();
         let socket = SockRef::from(&io);
         // As in `adopt`, an error here is one that every operation will report.
         if let Some(options) = options.get() {
@@ -173,6 +196,13 @@ impl<T: AsFd> Source<T> {
         }
         let _ = socket.set_nonblocking(options.get().is_some_and(|options| options.is_nonblocking()));
         io
+    }
+
+    /// (2) Gives the descriptor back as it is: in non-blocking mode.
+    pub(crate) fn into_io(self) -> T {
+        // The descriptor is still open (I2).
+        drop(self.registration);
+        self.io
     }
 
     /// The socket, for what never waits.
@@ -195,6 +225,20 @@ impl<T: AsFd> Source<T> {
         self.options.get().is_some_and(|options| options.is_nonblocking())
     }
 
+    /// Wakes whoever waits in a direction of this source, for something that the kernel does not report.
+    pub(crate) fn wake(&self, interest: Interest) {
+        let direction = self.registration.get().map(|registration| registration.shared.direction(interest));
+        if let Some(claimed) = direction.and_then(|direction| direction.signal(false, claim)) {
+            claimed.schedule();
+        }
+    }
+
+    /// Whether this direction may have ended: the kernel has said so, or it would have told nobody.
+    pub(crate) fn may_have_ended(&self, interest: Interest) -> bool {
+        let is_held = |shared: &Shared| shared.direction(interest).readiness().load().is_held();
+        !SHORT_MEANS_EMPTY || self.registration.get().is_none_or(|registration| is_held(&registration.shared))
+    }
+
     /// Runs an operation to its end: tries it while the source is ready, and waits while it is not.
     ///
     /// `attempt` is the operation: one system call that does not block. `is_short` says of its result that the kernel
@@ -208,7 +252,7 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<R> {
         // Before the operation, not after it: who is ended here has lost nothing.
         budget::spend();
-        let mut turn = Turn { deadline: None, baton: None };
+        let mut turn = Turn { deadline: None, look: FIRST_LOOK, baton: None };
         loop {
             let direction =
                 self.registration.get().map(|registration| registration.shared.direction(operation.interest));
@@ -239,7 +283,8 @@ impl<T: AsFd> Source<T> {
         }
     }
 
-    /// Waits until there is something to try. `false`: the socket is not to wait, so try at once.
+    /// Waits until there is something to try. `false`: nothing was reported, but try all the same, because the socket is
+    /// not to wait, or it is time to look.
     #[inline(never)]
     fn wait<'a>(
         &'a self,
@@ -258,8 +303,14 @@ impl<T: AsFd> Source<T> {
         }
         turn.baton = None;
         let deadline = *turn.deadline.get_or_insert_with(|| self.deadline(operation));
-        turn.baton = Enqueued::wait(direction, operation.reason, deadline)?;
-        Ok(true)
+        let look = operation.looks.then(|| turn.next_look()).flatten();
+        match Enqueued::wait(direction, operation.reason, look.into_iter().chain(deadline).min()) {
+            Err(_) if look.is_some_and(|look| deadline.is_none_or(|deadline| look < deadline)) => Ok(false),
+            result => {
+                turn.baton = result?;
+                Ok(true)
+            }
+        }
     }
 
     /// Sees to it that an operation which would block can be waited for.
@@ -310,8 +361,19 @@ impl<T: AsFd> Source<T> {
 struct Turn<'a> {
     /// Known since the first wait.
     deadline: Option<Option<Instant>>,
+    /// How long until the next look.
+    look: Duration,
     /// Held since it was woken; passed on when the operation ends, however it ends.
     baton: Option<Baton<'a>>,
+}
+
+impl Turn<'_> {
+    /// When to look, if nothing happens before.
+    fn next_look(&mut self) -> Option<Instant> {
+        let look = deadline_in(self.look);
+        self.look = (self.look * 2).min(LAST_LOOK);
+        look
+    }
 }
 
 /// The duty of an operation that was woken: to wake the next if it leaves something behind.

@@ -1,4 +1,4 @@
-//! Conversions of sockets from and to `std`'s sockets and descriptors.
+//! Conversions of all sockets, those of Unix too, from and to `std`'s sockets, those of `socket2`, and descriptors.
 //!
 //! # Invariants
 //!
@@ -10,45 +10,63 @@
 //!
 //! # Checked by
 //!
-//! `tests/tcp_convert.rs`.
+//! `tests/tcp_convert.rs`, `tests/socket_convert.rs`.
 #![expect(unsafe_code, reason = "`FromRawFd` is unsafe to call")]
 
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-use super::{TcpListener, TcpStream};
-use crate::source::Source;
+use super::{TcpListener, TcpStream, UdpSocket};
+use crate::{
+    os::unix::net::{UnixDatagram, UnixListener, UnixStream},
+    source::Source,
+};
 
-/// Implements the conversions for one type of socket around a `Source` of the same type of `std`.
+/// Implements the conversions for one type of socket around a `Source` of a type of `std`.
 macro_rules! conversions {
-    ($socket:ident) => {
+    ($socket:ty, $of_std:ty) => {
         /// Takes over a socket of `std`, with its timeouts. It parks from now on, in whatever mode it was.
-        impl From<std::net::$socket> for $socket {
-            fn from(socket: std::net::$socket) -> Self {
+        impl From<$of_std> for $socket {
+            fn from(socket: $of_std) -> Self {
                 Self::from_source(Source::adopt(socket))
             }
         }
 
         /// Gives up a socket to `std`, with its timeouts. It blocks from now on, unless it was set to non-blocking mode.
         ///
-        /// That mode is shared by all clones. Clones of a stream go on parking all the same; an accept on a clone of a
+        /// That mode is shared by all clones. Clones that transfer data go on parking all the same; an accept on a clone of a
         /// listener would block its worker.
-        impl From<$socket> for std::net::$socket {
+        impl From<$socket> for $of_std {
             fn from(socket: $socket) -> Self {
                 socket.into_source().release()
+            }
+        }
+
+        /// Takes over a socket of the crate `socket2`, which has options that `std` lacks, as it does one of `std`. To set
+        /// options later needs no conversion: `socket2::SockRef::from(&socket)` lends the socket.
+        impl From<socket2::Socket> for $socket {
+            fn from(socket: socket2::Socket) -> Self {
+                Self::from(<$of_std>::from(socket))
+            }
+        }
+
+        /// Gives up a socket to the crate `socket2`, as it is given up to `std`.
+        impl From<$socket> for socket2::Socket {
+            fn from(socket: $socket) -> Self {
+                Self::from(<$of_std>::from(socket))
             }
         }
 
         /// Takes over a descriptor, as it does a socket of `std`.
         impl From<OwnedFd> for $socket {
             fn from(fd: OwnedFd) -> Self {
-                Self::from(std::net::$socket::from(fd))
+                Self::from(<$of_std>::from(fd))
             }
         }
 
         /// Gives up the descriptor, as it is given up to a socket of `std`.
         impl From<$socket> for OwnedFd {
             fn from(socket: $socket) -> Self {
-                Self::from(std::net::$socket::from(socket))
+                Self::from(<$of_std>::from(socket))
             }
         }
 
@@ -83,5 +101,9 @@ macro_rules! conversions {
     };
 }
 
-conversions!(TcpStream);
-conversions!(TcpListener);
+conversions!(TcpStream, std::net::TcpStream);
+conversions!(TcpListener, std::net::TcpListener);
+conversions!(UdpSocket, std::net::UdpSocket);
+conversions!(UnixStream, std::os::unix::net::UnixStream);
+conversions!(UnixListener, std::os::unix::net::UnixListener);
+conversions!(UnixDatagram, std::os::unix::net::UnixDatagram);

@@ -22,8 +22,11 @@
 //!
 //! `sys/tests.rs`, which both backends pass on Linux: build with and without the feature `polling`.
 
+#[cfg(target_os = "linux")]
+pub(crate) mod ancillary;
 #[cfg(all(target_os = "linux", not(feature = "polling")))]
 mod epoll;
+pub(crate) mod file;
 #[cfg(any(not(target_os = "linux"), feature = "polling"))]
 mod portable;
 pub(crate) mod socket;
@@ -32,6 +35,11 @@ pub(crate) mod socket;
 pub(crate) use epoll::{Events, Poller, SHORT_MEANS_EMPTY};
 #[cfg(any(not(target_os = "linux"), feature = "polling"))]
 pub(crate) use portable::{Events, Poller, SHORT_MEANS_EMPTY};
+
+use std::{
+    io,
+    os::fd::{AsRawFd, BorrowedFd},
+};
 
 /// How many bits of a key are the index of a slot; those above are its generation.
 const INDEX_BITS: u32 = if usize::BITS == 64 { 32 } else { 24 };
@@ -52,6 +60,14 @@ impl Key {
     pub(crate) fn index(self) -> usize {
         self.0 & ((1 << INDEX_BITS) - 1)
     }
+}
+
+/// Tries whether a poller takes a descriptor. Epoll refuses regular files, for one, since they are always ready.
+pub(crate) fn check_watchable(fd: BorrowedFd<'_>) -> io::Result<()> {
+    let poller = Poller::new()?;
+    poller.add(fd.as_raw_fd(), Key(0))?;
+    poller.remove(fd.as_raw_fd());
+    Ok(())
 }
 
 /// What the kernel reported about one descriptor.

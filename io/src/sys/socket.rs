@@ -21,23 +21,28 @@
 //! # Rejected
 //!
 //! - *`std`'s `Read` and `Write` on the inner socket.* The same system calls without the flag.
+//! - *`rustix` for datagrams with an address.* It swaps the bytes of the flow label of IPv6, which `std` leaves alone; and it
+//!   panics (1.1.6) at a Unix peer whose path fills its field.
 //!
 //! # Checked by
 //!
-//! `tests/tcp.rs`, `tests/tcp_convert.rs`.
+//! `tests/tcp.rs`, `tests/tcp_convert.rs`, `tests/udp.rs`, `tests/unix_datagram.rs`.
 //!
 //! # Sources
 //!
-//! recv(2), sendmsg(2).
+//! recv(2), sendmsg(2), unix(7).
 #![expect(unsafe_code, reason = "system calls")]
 
 use std::{
     io::{self, IoSlice, IoSliceMut},
-    mem,
+    mem::{self, MaybeUninit},
     os::fd::{AsRawFd, BorrowedFd},
+    ptr,
 };
 
 use libc::{c_int, msghdr};
+#[cfg(target_os = "linux")]
+use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 /// The most slices that one call takes; `std` cuts longer lists off too.
@@ -54,16 +59,31 @@ const SEND_FLAGS: c_int = libc::MSG_DONTWAIT;
 
 /// Makes a stream socket, in one system call.
 #[cfg(target_os = "linux")]
-pub(crate) fn open(domain: Domain, protocol: Protocol) -> io::Result<Socket> {
-    Socket::new(domain, Type::STREAM.nonblocking(), Some(protocol))
+pub(crate) fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    Socket::new(domain, Type::STREAM.nonblocking(), protocol)
 }
 
 /// Makes a stream socket.
 #[cfg(not(target_os = "linux"))]
-pub(crate) fn open(domain: Domain, protocol: Protocol) -> io::Result<Socket> {
-    let socket = Socket::new(domain, Type::STREAM, Some(protocol))?;
+pub(crate) fn open(domain: Domain, protocol: Option<Protocol>) -> io::Result<Socket> {
+    let socket = Socket::new(domain, Type::STREAM, protocol)?;
     socket.set_nonblocking(true)?;
     Ok(socket)
+}
+
+/// Makes two Unix sockets that are connected to each other, in one system call.
+#[cfg(target_os = "linux")]
+pub(crate) fn pair(kind: Type) -> io::Result<(Socket, Socket)> {
+    Socket::pair(Domain::UNIX, kind.nonblocking(), None)
+}
+
+/// Makes two Unix sockets that are connected to each other.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn pair(kind: Type) -> io::Result<(Socket, Socket)> {
+    let (one, other) = Socket::pair(Domain::UNIX, kind, None)?;
+    one.set_nonblocking(true)?;
+    other.set_nonblocking(true)?;
+    Ok((one, other))
 }
 
 /// Accepts a connection, in one system call.
@@ -96,6 +116,21 @@ pub(crate) fn send(socket: BorrowedFd<'_>, buffer: &[u8]) -> io::Result<usize> {
     transferred(unsafe { libc::send(socket.as_raw_fd(), buffer.as_ptr().cast(), buffer.len(), SEND_FLAGS) })
 }
 
+/// Receives into `buffer`, and says from whom.
+pub(crate) fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    SockRef::from(&socket).recv_from_with_flags(as_uninit(buffer), libc::MSG_DONTWAIT)
+}
+
+/// Receives into `buffer`, says from whom, and leaves the data where it was.
+pub(crate) fn peek_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    SockRef::from(&socket).recv_from_with_flags(as_uninit(buffer), libc::MSG_DONTWAIT | libc::MSG_PEEK)
+}
+
+/// Sends `buffer` to an address.
+pub(crate) fn send_to(socket: BorrowedFd<'_>, buffer: &[u8], addr: &SockAddr) -> io::Result<usize> {
+    SockRef::from(&socket).send_to_with_flags(buffer, addr, SEND_FLAGS)
+}
+
 /// Receives into several buffers, one after the other.
 pub(crate) fn receive_vectored(socket: BorrowedFd<'_>, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
     let count = buffers.len().min(MAX_SLICES);
@@ -123,6 +158,46 @@ pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> 
 /// stops at passed descriptors, with more behind them.
 pub(crate) fn is_short(done: usize, wanted: usize) -> bool {
     done != 0 && done < wanted.min(MAX_BYTES)
+}
+
+/// Whether the reading half was shut down. A datagram socket says of that to a call that does not block what it says when it
+/// is just empty; one that blocks gets zero.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_read_shut_down(socket: BorrowedFd<'_>) -> io::Result<bool> {
+    let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::RDHUP)];
+    rustix::event::poll(&mut polled, Some(&Timespec::default()))?;
+    Ok(polled[0].revents().contains(PollFlags::RDHUP))
+}
+
+/// Whether the reading half was shut down: not to be had.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_read_shut_down(_socket: BorrowedFd<'_>) -> io::Result<bool> {
+    Ok(false)
+}
+
+/// Who made the other end of a Unix socket (`SO_PEERCRED`). A process that cannot be seen from here has number 0.
+#[cfg(target_os = "linux")]
+pub(crate) fn peer_cred(socket: BorrowedFd<'_>) -> io::Result<libc::ucred> {
+    let mut cred = libc::ucred { pid: 0, uid: 0, gid: 0 };
+    let mut len = size_of_val(&cred) as libc::socklen_t;
+    // SAFETY: the descriptor is open (I1); the kernel writes at most `len` bytes to `cred`, which has as many, all integers.
+    let result = unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_PEERCRED,
+            (&raw mut cred).cast(),
+            &raw mut len,
+        )
+    };
+    if result < 0 { Err(io::Error::last_os_error()) } else { Ok(cred) }
+}
+
+/// A buffer as `socket2` wants it.
+fn as_uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
+    let buffer = ptr::from_mut(buffer) as *mut [MaybeUninit<u8>];
+    // SAFETY: the same bytes, borrowed as before. What they are lent to is the kernel, which writes bytes with a value.
+    unsafe { &mut *buffer }
 }
 
 fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<usize> {

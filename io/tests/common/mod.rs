@@ -15,6 +15,11 @@ use sward_runtime::{
     thread,
 };
 
+pub(crate) mod fs;
+pub(crate) mod process;
+#[cfg(target_os = "linux")]
+pub(crate) mod unix;
+
 /// Ends the process, with a message, if it is not dropped in time: a hang is a failure.
 pub(crate) struct Watchdog(#[expect(dead_code, reason = "dropped to tell the dog")] mpsc::Sender<()>);
 

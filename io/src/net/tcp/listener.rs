@@ -1,23 +1,17 @@
 //! A socket that accepts TCP connections.
 
-use std::{fmt, io, iter::FusedIterator, net::SocketAddr, os::fd::AsFd, time::Duration};
+use std::{fmt, io, iter::FusedIterator, net::SocketAddr};
 
 use socket2::SockRef;
-use sward_runtime::{placement, thread};
 
 use super::TcpStream;
 use crate::{
-    net::{ToSocketAddrs, addr::each_addr},
-    prim::atomic::{AtomicBool, Ordering::Relaxed},
-    source::{Operation, Source},
-    sys::socket,
+    net::{ToSocketAddrs, acceptor::Acceptor, addr::each_addr},
+    source::Source,
 };
 
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 4096;
-
-/// How long an accept waits when the one before failed for want of descriptors or memory.
-const STARVED_PAUSE: Duration = Duration::from_millis(10);
 
 /// A TCP socket that accepts connections, as [`std::net::TcpListener`].
 ///
@@ -43,11 +37,7 @@ const STARVED_PAUSE: Duration = Duration::from_millis(10);
 /// assert_eq!(greeting, "welcome");
 /// # Ok::<(), std::io::Error>(())
 /// ```
-pub struct TcpListener {
-    source: Source<std::net::TcpListener>,
-    /// The last accept failed for want of descriptors or memory. A hint.
-    is_starved: AtomicBool,
-}
+pub struct TcpListener(Acceptor<std::net::TcpListener>);
 
 impl TcpListener {
     /// Creates a listener on an address. Port zero asks the system for a free one. If the name resolves to several
@@ -99,7 +89,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn local_addr(&self) -> io::Result<SocketAddr> {
-        self.source.io().local_addr()
+        self.source().io().local_addr()
     }
 
     /// Creates another handle to the same listener, a descriptor of its own as in `std`.
@@ -120,7 +110,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self::from_source(self.source.share_with(self.source.io().try_clone()?)))
+        Ok(Self::from_source(self.source().share_with(self.source().io().try_clone()?)))
     }
 
     /// Accepts a connection, and returns it with the address of the peer.
@@ -152,30 +142,9 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
-            pause();
-        }
-        let result = self.source.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()), |_| false);
-        self.note(&result);
-        let (socket, addr) = result?;
+        let (socket, addr) = self.0.accept()?;
         let peer = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
-        // Most often the next spawn is for this connection, and lives as long as it does.
-        placement::spread_next_spawn();
         Ok((TcpStream::from_source(Source::new(socket.into())), peer))
-    }
-
-    /// Remembers whether to pause before the next accept.
-    fn note<T>(&self, result: &io::Result<T>) {
-        let is_starved = match result {
-            Ok(_) => false,
-            Err(error) => matches!(
-                error.raw_os_error(),
-                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
-            ),
-        };
-        if self.is_starved.load(Relaxed) != is_starved {
-            self.is_starved.store(is_starved, Relaxed);
-        }
     }
 
     /// Iterates over the connections that arrive. The iterator never ends; each step is an [`accept`](Self::accept).
@@ -211,7 +180,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_ttl(&self, ttl: u32) -> io::Result<()> {
-        self.source.io().set_ttl(ttl)
+        self.source().io().set_ttl(ttl)
     }
 
     /// Returns how many hops a packet of an accepted connection may take.
@@ -228,7 +197,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn ttl(&self) -> io::Result<u32> {
-        self.source.io().ttl()
+        self.source().io().ttl()
     }
 
     /// Takes the error that is pending on the socket (`SO_ERROR`), if any.
@@ -245,7 +214,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn take_error(&self) -> io::Result<Option<io::Error>> {
-        self.source.io().take_error()
+        self.source().io().take_error()
     }
 
     /// Sets whether [`accept`](Self::accept) fails with [`WouldBlock`](io::ErrorKind::WouldBlock) where it would have to
@@ -264,26 +233,26 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
-        self.source.options().set_nonblocking(nonblocking);
+        self.source().options().set_nonblocking(nonblocking);
         Ok(())
     }
 
     pub(crate) fn from_source(source: Source<std::net::TcpListener>) -> Self {
-        Self { source, is_starved: AtomicBool::new(false) }
+        Self(Acceptor::new(source))
     }
 
     pub(crate) fn into_source(self) -> Source<std::net::TcpListener> {
-        self.source
+        self.0.into_source()
     }
 
     pub(crate) fn source(&self) -> &Source<std::net::TcpListener> {
-        &self.source
+        self.0.source()
     }
 }
 
 impl fmt::Debug for TcpListener {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.source.io().fmt(f)
+        self.source().io().fmt(f)
     }
 }
 
@@ -318,8 +287,3 @@ impl Iterator for Incoming<'_> {
 }
 
 impl FusedIterator for Incoming<'_> {}
-
-/// Waits a little for descriptors or memory to be freed.
-fn pause() {
-    thread::sleep(STARVED_PAUSE);
-}

@@ -125,7 +125,7 @@ impl TcpStream {
     }
 
     fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<Self> {
-        let socket = socket::open(Domain::for_address(*addr), Protocol::TCP)?;
+        let socket = socket::open(Domain::for_address(*addr), Some(Protocol::TCP))?;
         match socket.connect(&(*addr).into()) {
             Ok(()) => {}
             // An interrupted connect goes on in the background.

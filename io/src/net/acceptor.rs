@@ -1,0 +1,84 @@
+//! What listeners have in common: accepting, also when descriptors are short.
+//!
+//! # Roles
+//!
+//! Any number of green and OS threads accept, through `&Acceptor`.
+//!
+//! # Orderings
+//!
+//! `is_starved` is a hint, `Relaxed`: who sees it too late pauses once too often, or once too seldom.
+//!
+//! # Suspension
+//!
+//! `accept` suspends, and holds nothing then.
+//!
+//! # Rejected
+//!
+//! - *No pause.* A loop that accepts, come what may, would spin as long as there are no descriptors.
+//!
+//! # Checked by
+//!
+//! `tests/tcp_starved.rs`, `tests/tcp.rs`, `tests/unix_listener.rs`.
+
+use std::{io, os::fd::AsFd, time::Duration};
+
+use socket2::{SockAddr, Socket};
+use sward_runtime::{placement, thread};
+
+use crate::{
+    prim::atomic::{AtomicBool, Ordering::Relaxed},
+    source::{Operation, Source},
+    sys::socket,
+};
+
+/// How long an accept waits when the one before failed for want of descriptors or memory.
+const STARVED_PAUSE: Duration = Duration::from_millis(10);
+
+/// A listening socket.
+#[derive(Debug)]
+pub(crate) struct Acceptor<T: AsFd> {
+    source: Source<T>,
+    /// The last accept failed for want of descriptors or memory. A hint.
+    is_starved: AtomicBool,
+}
+
+impl<T: AsFd> Acceptor<T> {
+    pub(crate) fn new(source: Source<T>) -> Self {
+        Self { source, is_starved: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn source(&self) -> &Source<T> {
+        &self.source
+    }
+
+    pub(crate) fn into_source(self) -> Source<T> {
+        self.source
+    }
+
+    /// Accepts a connection, and returns it, in non-blocking mode, with the address of the peer.
+    pub(crate) fn accept(&self) -> io::Result<(Socket, SockAddr)> {
+        if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
+            thread::sleep(STARVED_PAUSE);
+        }
+        let result = self.source.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()), |_| false);
+        self.note(&result);
+        let accepted = result?;
+        // Most often the next spawn is for this connection, and lives as long as it does.
+        placement::spread_next_spawn();
+        Ok(accepted)
+    }
+
+    /// Remembers whether to pause before the next accept.
+    fn note<R>(&self, result: &io::Result<R>) {
+        let is_starved = match result {
+            Ok(_) => false,
+            Err(error) => matches!(
+                error.raw_os_error(),
+                Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM)
+            ),
+        };
+        if self.is_starved.load(Relaxed) != is_starved {
+            self.is_starved.store(is_starved, Relaxed);
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What Unix has, under the names of [`std::os::unix`].
+
+pub mod fs;
+pub mod net;

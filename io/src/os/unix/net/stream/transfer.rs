@@ -1,0 +1,67 @@
+//! Reading from a Unix connection and writing to it.
+//!
+//! A short read does not say that nothing is left: it also ends where descriptors are passed, or where the sender changes. A
+//! short write does not say that the buffer is full: it also ends where memory is short. So neither takes readiness back.
+
+use std::{
+    io::{self, IoSlice, IoSliceMut, Read, Write},
+    os::fd::AsFd,
+};
+
+use super::UnixStream;
+use crate::{source::Operation, sys::socket};
+
+impl Read for &UnixStream {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        self.source().run(Operation::READ, |io| socket::receive(io.as_fd(), buf), |_| false)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        self.source().run(Operation::READ, |io| socket::receive_vectored(io.as_fd(), bufs), |_| false)
+    }
+}
+
+impl Write for &UnixStream {
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        self.source().run(Operation::WRITE.looking(), |io| socket::send(io.as_fd(), buf), |_| false)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        let send = |io: &std::os::unix::net::UnixStream| socket::send_vectored(io.as_fd(), bufs);
+        self.source().run(Operation::WRITE.looking(), send, |_| false)
+    }
+
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Read for UnixStream {
+    #[inline]
+    fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+        (&*self).read(buf)
+    }
+
+    fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        (&*self).read_vectored(bufs)
+    }
+}
+
+impl Write for UnixStream {
+    #[inline]
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        (&*self).write(buf)
+    }
+
+    fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
+        (&*self).write_vectored(bufs)
+    }
+
+    #[inline]
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
