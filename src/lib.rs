@@ -47,8 +47,12 @@
 //!
 //! - [`thread`]: [`spawn`](thread::spawn), [`join`](thread::JoinHandle::join), [`scope`](thread::scope),
 //!   [`park`](thread::park), [`sleep`](thread::sleep), [`thread_local!`]: `std::thread`, made green.
-//! - [`net`]: TCP, as in `std::net`. One poller serves every socket of a runtime.
-//! - [`sync`]: what green threads and OS threads wait for each other with.
+//! - [`net`]: TCP and UDP, as in `std::net`; [`os::unix::net`]: Unix sockets. One poller serves every socket of a runtime.
+//! - [`sync`]: locks, semaphores and all else that green threads and OS threads wait for each other with: `std::sync`, made green, and more.
+//! - [`channel`]: `crossbeam-channel`, made green: bounded, unbounded and rendezvous channels, timers, and `select!`.
+//! - [`future`]: green threads wait for futures, and futures for green threads.
+//! - [`process`]: child processes, as in `std::process`; [`signal`]: Ctrl-C, the request to end, and other signals.
+//! - [`io`]: `std::io`, with standard streams and pipes that park, and [`Watched`](io::Watched) for any other descriptor.
 //! - [`unblock`]: runs a call that would block its OS thread on a pool, and parks the green thread meanwhile.
 //! - [`run`] and [`runtime`]: the first `spawn` starts a default runtime; these are for where control is wanted.
 //! - [`cancel`] and [`error`]: how a green thread is made to end, and what can go wrong.
@@ -74,7 +78,6 @@
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
-pub use sward_io as io;
-pub use sward_io::net;
-pub use sward_runtime::{cancel, error, run, runtime, thread, thread_local, unblock};
-pub use sward_sync as sync;
+pub use sward_io::{fs, io, net, os, process, signal};
+pub use sward_runtime::{cancel, error, future, run, runtime, thread, thread_local, unblock};
+pub use sward_sync::{self as sync, channel};

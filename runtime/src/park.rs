@@ -250,19 +250,26 @@ impl Waiter {
     #[expect(clippy::missing_panics_doc, reason = "an invariant of this crate")]
     #[inline(always)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
-        if let Some(outcome) = self.state().outcome() {
-            return outcome;
-        }
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
-        if unsafe { task.as_ref() }.is_cancel_due() {
+        let task = unsafe { task.as_ref() };
+        if task.state.outcome().is_some() {
+            return self.outcome();
+        }
+        if task.is_cancel_due() {
             return self.cancel();
         }
         if let Some(deadline) = deadline {
             return timer::wait_until(self, deadline);
         }
-        // SAFETY: the task is the one that runs this very code.
-        unsafe { task.as_ref() }.suspend(Suspend::Park);
+        task.suspend(Suspend::Park);
+        let woken = task.state.outcome() == Some(Outcome::Woken);
+        if woken { Outcome::Woken } else { self.outcome() }
+    }
+
+    /// How the wait ended.
+    #[cold]
+    fn outcome(&self) -> Outcome {
         self.state().outcome().expect("a parked task runs again only once its wait is won (S3)")
     }
 
@@ -272,18 +279,21 @@ impl Waiter {
             // SAFETY: as in `wait`.
             unsafe { task.as_ref() }.suspend(Suspend::Park);
         }
-        self.state().outcome().expect("a parked task runs again only once its wait is won (S3)")
+        self.outcome()
     }
 
     #[cold]
     fn cancel(&self) -> Outcome {
         let _ = self.state().claim(self.epoch, Outcome::Cancelled);
-        self.state().outcome().expect("just claimed, by us or by another")
+        self.outcome()
     }
 
     #[cold]
     fn wait_os_thread(&self, deadline: Option<Instant>) -> Outcome {
         let state = self.state();
+        if let Some(outcome) = state.outcome() {
+            return outcome;
+        }
         // A failed `park` means that the wait is won already.
         let _ = state.park();
         loop {
@@ -387,22 +397,36 @@ impl Waker {
         unsafe { self.claim_as(Outcome::Woken) }
     }
 
+    /// As [`claim`](Self::claim), where the waker lies in its waiter's frame, which may be gone as soon as the wait is claimed.
+    ///
+    /// # Safety
+    ///
+    /// As [`claim`](Self::claim), and the waker may be read until then.
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn claim_in_frame(waker: *const Self) -> Option<Claimed> {
+        // SAFETY: the caller's contract.
+        if let Target::Task(task, epoch) = unsafe { &(*waker).0 } {
+            // SAFETY: the caller's contract.
+            return unsafe { claim_task(*task, *epoch, Outcome::Woken) };
+        }
+        // SAFETY: the caller's contract.
+        let copy = unsafe { &*waker }.clone();
+        copy.claim_other(Outcome::Woken)
+    }
+
     /// # Safety
     ///
     /// As [`claim`](Self::claim).
     #[inline]
     pub(crate) unsafe fn claim_as(&self, outcome: Outcome) -> Option<Claimed> {
         let Target::Task(task, epoch) = self.0 else { return self.claim_other(outcome) };
-        // SAFETY: W1: the waiter is still registered, so its task is alive.
-        match unsafe { task.as_ref() }.state.claim(epoch, outcome) {
-            Claim::Lost => None,
-            Claim::Running => Some(Claimed(Duty::Nothing)),
-            // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
-            Claim::Parked => Some(Claimed(Duty::Task(unsafe { TaskRef::from_raw(task) }))),
-        }
+        // SAFETY: the caller's contract.
+        unsafe { claim_task(task, epoch, outcome) }
     }
 
     /// As `claim_as`, if it is no green thread that waits.
+    #[inline(never)]
     fn claim_other(&self, outcome: Outcome) -> Option<Claimed> {
         match &self.0 {
             Target::Task(..) => None,
@@ -423,12 +447,28 @@ impl Waker {
     }
 }
 
+/// Tries to end a green thread's wait.
+///
+/// # Safety
+///
+/// As [`Waker::claim`].
+#[inline(always)]
+unsafe fn claim_task(task: NonNull<Header>, epoch: u32, outcome: Outcome) -> Option<Claimed> {
+    // SAFETY: W1: the waiter is still registered, so its task is alive.
+    match unsafe { task.as_ref() }.state.claim(epoch, outcome) {
+        Claim::Lost => None,
+        Claim::Running => Some(Claimed(Duty::Nothing)),
+        Claim::Parked => Some(Claimed(Duty::Task(task))),
+    }
+}
+
 /// The duty to make a claimed waiter run again. To be scheduled once the registry's lock is released.
 pub struct Claimed(Duty);
 
 enum Duty {
     Nothing,
-    Task(TaskRef),
+    /// Owned: the claim that found it parked owns the task, with the runtime's reference (S3).
+    Task(NonNull<Header>),
     Thread(Arc<OsThread>),
     Foreign(Arc<Foreign>),
 }
@@ -447,11 +487,20 @@ impl Drop for Claimed {
 }
 
 impl Duty {
-    #[inline]
+    #[inline(always)]
     fn carry_out(self) {
+        let Self::Task(task) = &self else { return self.carry_out_elsewhere() };
+        let task = *task;
+        std::mem::forget(self);
+        // SAFETY: owned.
+        scheduler::schedule_woken(unsafe { TaskRef::from_raw(task) });
+    }
+
+    /// Out of line: who waits is a green thread as a rule.
+    #[inline(never)]
+    fn carry_out_elsewhere(self) {
         match self {
-            Self::Nothing => {}
-            Self::Task(task) => scheduler::schedule_woken(task),
+            Self::Nothing | Self::Task(_) => {}
             Self::Thread(thread) => thread.thread.unpark(),
             Self::Foreign(foreign) => foreign.waker.wake_by_ref(),
         }
@@ -461,7 +510,7 @@ impl Duty {
 impl Claimed {
     /// The duty towards a task that the caller owns.
     pub(crate) fn of_task(task: TaskRef) -> Self {
-        Self(Duty::Task(task))
+        Self(Duty::Task(task.into_raw()))
     }
 
     /// Makes the waiter run.
@@ -501,7 +550,8 @@ impl Batch {
             Duty::Nothing => {}
             Duty::Task(task) => {
                 self.len += 1;
-                self.tasks.push_back(task);
+                // SAFETY: owned.
+                self.tasks.push_back(unsafe { TaskRef::from_raw(task) });
             }
             other => self.others.push(Claimed(other)),
         }

@@ -2,26 +2,33 @@
 //!
 //! # Roles
 //!
-//! Each clone counts one in, until it is dropped. Those that [`wait`](WaitGroup::wait) give their own up first.
+//! Each clone counts one *member* in, until it is dropped. Those that [`wait`](WaitGroup::wait) give their own up first.
 //!
 //! # Invariants
 //!
-//! - **A1** A waker in `waiters` belongs to a waiter whose frame lives: it takes its waker out under the lock before it returns, unless it was
-//!   claimed under the lock.
+//! - **A1** A group that has no members gets none again: a clone is made by a member.
+//!
+//! # Orderings
+//!
+//! Those of `word.rs`: whoever finds no members sees what each did before it left.
 //!
 //! # Checked by
 //!
-//! `sync/tests/wait_group.rs`.
+//! `loom-tests/tests/wait_group.rs`, `tests/wait_group.rs`.
 
-use std::{fmt, sync::Arc};
-
-use parking_lot::Mutex;
-use sward_runtime::{
-    cancel,
-    park::{Batch, Outcome, WaitReason, Waiter, Waker},
+use std::{
+    fmt,
+    sync::Arc,
+    time::{Duration, Instant},
 };
 
+use sward_runtime::{budget, park::WaitReason};
+
+use crate::word::Word;
+
 /// Waits for a number of threads, green or not, to be done. Each holds a clone, and drops it when it is.
+///
+/// As `crossbeam_utils::sync::WaitGroup`.
 ///
 /// # Examples
 ///
@@ -41,19 +48,20 @@ use sward_runtime::{
 /// group.wait();
 /// assert_eq!(done.load(Ordering::Relaxed), 10);
 /// ```
-pub struct WaitGroup(Arc<Mutex<Group>>);
-
-struct Group {
-    members: usize,
-    waiters: Vec<(u64, Waker)>,
-    next: u64,
-}
+// The number of members.
+pub struct WaitGroup(Arc<Word>);
 
 impl WaitGroup {
     /// A group of one: the value itself.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// sward_sync::WaitGroup::new().wait(); // returns at once
+    /// ```
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Mutex::new(Group { members: 1, waiters: Vec::new(), next: 0 })))
+        Self(Arc::new(Word::new(1)))
     }
 
     /// Leaves the group, and waits until all others have left it too.
@@ -65,28 +73,74 @@ impl WaitGroup {
     /// # Cancellation
     ///
     /// The caller has left the group all the same.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::thread;
+    /// use sward_sync::WaitGroup;
+    ///
+    /// let group = WaitGroup::new();
+    /// let member = group.clone();
+    /// thread::spawn(move || drop(member));
+    /// group.wait();
+    /// ```
     pub fn wait(self) {
-        let group = Arc::clone(&self.0);
+        self.wait_to(None);
+    }
+
+    /// As [`wait`](Self::wait), at most so long. `false`: time is up, and others are still there.
+    ///
+    /// # Suspension
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sward_sync::WaitGroup;
+    ///
+    /// let group = WaitGroup::new();
+    /// let _member = group.clone();
+    /// assert!(!group.wait_timeout(Duration::from_millis(1)));
+    /// ```
+    pub fn wait_timeout(self, timeout: Duration) -> bool {
+        self.wait_to(Instant::now().checked_add(timeout))
+    }
+
+    /// As [`wait`](Self::wait), until a point in time. `false`: time is up, and others are still there.
+    ///
+    /// # Suspension
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Instant;
+    /// use sward_sync::WaitGroup;
+    ///
+    /// assert!(WaitGroup::new().wait_until(Instant::now()));
+    /// ```
+    pub fn wait_until(self, deadline: Instant) -> bool {
+        self.wait_to(Some(deadline))
+    }
+
+    /// `None`: for longer than the clock can say.
+    fn wait_to(self, deadline: Option<Instant>) -> bool {
+        let members = Arc::clone(&self.0);
         drop(self);
-        loop {
-            // SAFETY: used up in this turn of the loop, which begins no other wait.
-            let mut waiter = unsafe { Waiter::new(WaitReason::Group) };
-            let key = {
-                let mut group = group.lock();
-                if group.members == 0 {
-                    return;
-                }
-                let key = group.next;
-                group.next += 1;
-                group.waiters.push((key, waiter.waker()));
-                key
-            };
-            let outcome = waiter.wait(None);
-            group.lock().waiters.retain(|(other, _)| *other != key);
-            if outcome == Outcome::Cancelled {
-                cancel::unwind();
-            }
-        }
+        budget::spend();
+        members.wait(WaitReason::Group, deadline, |members| members == 0).is_some()
     }
 }
 
@@ -98,31 +152,22 @@ impl Default for WaitGroup {
 
 impl Clone for WaitGroup {
     fn clone(&self) -> Self {
-        self.0.lock().members += 1;
+        // It cannot overflow: each needs room in memory, or is leaked, which takes too long.
+        self.0.add(1);
         Self(Arc::clone(&self.0))
     }
 }
 
 impl Drop for WaitGroup {
     fn drop(&mut self) {
-        let mut ready = Batch::new();
-        let mut group = self.0.lock();
-        group.members -= 1;
-        if group.members == 0 {
-            for (_, waker) in group.waiters.drain(..) {
-                // SAFETY: the lock of the registry is held (A1).
-                if let Some(claimed) = unsafe { waker.claim() } {
-                    ready.push(claimed);
-                }
-            }
+        if self.0.subtract(1) == 0 {
+            self.0.wake();
         }
-        drop(group);
-        ready.schedule();
     }
 }
 
 impl fmt::Debug for WaitGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("WaitGroup").field("members", &self.0.lock().members).finish()
+        f.debug_struct("WaitGroup").field("count", &self.0.get()).finish()
     }
 }

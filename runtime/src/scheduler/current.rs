@@ -20,8 +20,9 @@ std::thread_local! {
 }
 
 /// The worker of this OS thread.
+// `extern "C"`, so that callers in other units of code know that it does not unwind.
 #[inline(never)]
-fn worker_ptr() -> *const Worker {
+extern "C" fn worker_ptr() -> *const Worker {
     let worker = WORKER.get();
     // Opaque to the optimiser, which must neither see that the value is that of a thread-local, nor keep it across a switch.
     // SAFETY: no instruction at all.

@@ -591,13 +591,18 @@ impl Worker {
     /// Queues a task whose wait was won.
     #[inline]
     pub(crate) fn wake(&self, task: TaskRef) {
+        if task.home.get() == self.index as u32 && self.next_local.get().is_none() {
+            self.next_local.set(Some(task.into_raw()));
+        } else {
+            self.wake_behind_others(task);
+        }
+    }
+
+    #[inline(never)]
+    fn wake_behind_others(&self, task: TaskRef) {
         let home = task.home.get();
         if home == self.index as u32 {
-            if self.next_local.get().is_none() {
-                self.next_local.set(Some(task.into_raw()));
-            } else {
-                self.local.push_back(task);
-            }
+            self.local.push_back(task);
         } else if home != NO_HOME {
             self.shared.send_home(task);
         } else if self.remote().run_next.load(Relaxed).is_null() {

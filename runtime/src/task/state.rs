@@ -92,6 +92,7 @@ const FOR_TOKEN: u64 = 1 << 5;
 const TOKEN: u64 = 1 << 6;
 
 const EPOCH_SHIFT: u32 = 32;
+const EPOCH: u64 = !0 << EPOCH_SHIFT;
 
 /// How a wait ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -180,8 +181,10 @@ impl State {
     pub fn begin_wait(&self, shield: Shield, for_token: bool) -> u32 {
         let word = self.0.load(Relaxed) & !TOKEN;
         let next = Self::next_wait(word, shield, for_token);
-        // Others may only set the token bit meanwhile (S1), which an addition leaves as it is.
-        self.0.fetch_add(next.wrapping_sub(word), Relaxed);
+        // Others may only set the token bit meanwhile (S1), which an addition leaves as it is. The epoch is left out of the subtraction: it
+        // grows by one in any case.
+        let step = (1 << EPOCH_SHIFT | next & !EPOCH) - (word & !EPOCH);
+        self.0.fetch_add(step, Relaxed);
         Self::epoch(next)
     }
 
@@ -230,7 +233,7 @@ impl State {
     pub fn claim(&self, epoch: u32, outcome: Outcome) -> Claim {
         let mut word = self.0.load(Relaxed);
         loop {
-            if Self::epoch(word) != epoch || word & OUTCOME != PENDING {
+            if word & (EPOCH | OUTCOME) != u64::from(epoch) << EPOCH_SHIFT | PENDING {
                 return Claim::Lost;
             }
             match self.end_wait(word, outcome) {

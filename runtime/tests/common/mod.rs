@@ -28,8 +28,8 @@ use sward_runtime::{
 /// What a panic says that a test wants. The hook keeps quiet about it.
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
-/// Panics that tests provoke: their own, and those of the runtime that are documented.
-const EXPECTED: [&str; 8] = [
+/// Panics that tests provoke: their own, and those of the libraries that are documented.
+const EXPECTED: [&str; 12] = [
     ON_PURPOSE,
     "a scoped thread panicked",
     "a suspension inside `no_suspend`",
@@ -38,6 +38,10 @@ const EXPECTED: [&str; 8] = [
     "the default runtime could not be started",
     "the runtime could not be built",
     "thread-local storage",
+    "instance has previously been poisoned",
+    "MAX_PERMITS",
+    "permits from different semaphore",
+    "deadlock: ",
 ];
 
 /// After so long a test has hung.

@@ -1,0 +1,293 @@
+//! The `select`: several operations at once, against others at the same channels, deadlines, ends, and other selects.
+//!
+//! The real `Select`, channels and `Notify`. Stand-ins: loom's mutex for the channels' locks, which have a model of their own; a deadline has
+//! always passed; operations are tried in the order in which they were added. A message is loom's `Arc`: one that is lost, or dropped
+//! twice, fails the model.
+#![cfg(loom)]
+
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Instant,
+};
+
+use loom::{sync::Arc, thread};
+use sward_loom_tests::check_bounded;
+use sward_sync::{
+    Notify,
+    channel::{Receiver, Select, Sender, bounded},
+};
+
+type Message = Arc<u32>;
+type Channel = (Sender<Message>, Receiver<Message>);
+
+/// A thread of its own that owns a handle.
+fn spawn<H: 'static, R: 'static>(handle: H, f: impl FnOnce(H) -> R + 'static) -> thread::JoinHandle<R> {
+    thread::spawn(move || f(handle))
+}
+
+fn send(sender: &Sender<Message>, n: u32) {
+    sender.send(Arc::new(n)).unwrap();
+}
+
+fn recv(receiver: &Receiver<Message>) -> Option<u32> {
+    receiver.recv().ok().map(|message| *message)
+}
+
+/// Receives from the first that has something. Which, and what.
+fn recv_one_of(receivers: [&Receiver<Message>; 2]) -> (usize, Option<u32>) {
+    let mut select = Select::new();
+    for receiver in receivers {
+        select.recv(receiver);
+    }
+    let operation = select.select();
+    let index = operation.index();
+    (index, operation.recv(receivers[index]).ok().map(|message| *message))
+}
+
+/// As `recv_one_of`, until time is up.
+fn recv_one_of_at_once(receivers: [&Receiver<Message>; 2]) -> Option<u32> {
+    let mut select = Select::new();
+    for receiver in receivers {
+        select.recv(receiver);
+    }
+    let operation = select.select_deadline(Instant::now()).ok()?;
+    let index = operation.index();
+    Some(*operation.recv(receivers[index]).unwrap())
+}
+
+/// Sends to the first that takes it. Which.
+fn send_one_of(senders: [&Sender<Message>; 2]) -> usize {
+    let mut select = Select::new();
+    for sender in senders {
+        select.send(sender);
+    }
+    let operation = select.select();
+    let index = operation.index();
+    operation.send(senders[index], Arc::new(7)).unwrap();
+    index
+}
+
+/// Two channels with a sender each.
+fn two_messages_meet_a_select(capacity: usize) {
+    check_bounded(2, move || {
+        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(capacity));
+        let others = [spawn(first.0, |sender| send(&sender, 0)), spawn(second.0, |sender| send(&sender, 1))];
+        let (index, message) = recv_one_of([&first.1, &second.1]);
+        assert_eq!(message, Some(index as u32));
+        let rest = [&second.1, &first.1][index];
+        assert_eq!(recv(rest), Some(1 - index as u32));
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn two_messages_meet_a_select_without_buffers() {
+    two_messages_meet_a_select(0);
+}
+
+#[test]
+fn two_messages_meet_a_select_with_buffers() {
+    two_messages_meet_a_select(1);
+}
+
+/// What a `select` sends goes to one of two receivers.
+fn two_receivers_meet_a_select(capacity: usize) {
+    check_bounded(2, move || {
+        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(capacity));
+        let others =
+            [spawn(first.1, |receiver| recv(&receiver)), spawn(second.1, |receiver| recv(&receiver))];
+        let index = send_one_of([&first.0, &second.0]);
+        drop((first.0, second.0));
+        let received = others.map(|other| other.join().unwrap());
+        assert_eq!(received[index], Some(7));
+        assert_eq!(received[1 - index], None);
+    });
+}
+
+#[test]
+fn two_receivers_meet_a_select_without_buffers() {
+    two_receivers_meet_a_select(0);
+}
+
+#[test]
+fn two_receivers_meet_a_select_with_buffers() {
+    two_receivers_meet_a_select(1);
+}
+
+#[test]
+fn a_select_learns_that_a_channel_has_ended() {
+    check_bounded(3, || {
+        let (first, second): (Channel, Channel) = (bounded(1), bounded(0));
+        let other = spawn(first.0, drop);
+        assert_eq!(recv_one_of([&first.1, &second.1]), (0, None));
+        other.join().unwrap();
+    });
+}
+
+/// A message that comes as the time of a `select` is up.
+fn a_select_gives_up(capacity: usize) {
+    check_bounded(3, move || {
+        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(0));
+        let other = spawn(first.0, |sender| send(&sender, 1));
+        let received = recv_one_of_at_once([&first.1, &second.1]).or_else(|| recv(&first.1));
+        assert_eq!(received, Some(1));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_that_comes_as_time_is_up_is_received_or_stays_with_its_sender() {
+    a_select_gives_up(0);
+}
+
+#[test]
+fn a_message_that_comes_as_time_is_up_is_received_or_kept() {
+    a_select_gives_up(1);
+}
+
+#[test]
+fn a_receiver_gives_up_as_a_select_sends_to_it() {
+    check_bounded(3, || {
+        let (first, second): (Channel, Channel) = (bounded(0), bounded(0));
+        let other = spawn([first.1, second.1], |[first, second]| {
+            if first.recv_deadline(Instant::now()).is_ok() {
+                return 0;
+            }
+            assert_eq!(recv(&second), Some(7));
+            1
+        });
+        // The first receiver stays until the end, so that it does not count as gone.
+        let index = send_one_of([&first.0, &second.0]);
+        assert_eq!(index, other.join().unwrap());
+    });
+}
+
+/// Two selects that offer each other the same two exchanges do one of them.
+#[test]
+fn two_selects_meet() {
+    check_bounded(3, || {
+        let (first, second): (Channel, Channel) = (bounded(0), bounded(0));
+        let other = spawn([first.1.clone(), second.1.clone()], |[first, second]| {
+            let (index, message) = recv_one_of([&first, &second]);
+            assert_eq!(message, Some(7));
+            index
+        });
+        let index = send_one_of([&first.0, &second.0]);
+        assert_eq!(index, other.join().unwrap());
+    });
+}
+
+#[test]
+fn two_selects_meet_crosswise() {
+    /// Sends there or receives here. Whether it sent.
+    fn exchange(there: &Sender<Message>, here: &Receiver<Message>) -> bool {
+        let mut select = Select::new();
+        let sending = select.send(there);
+        select.recv(here);
+        let operation = select.select();
+        if operation.index() == sending {
+            operation.send(there, Arc::new(7)).unwrap();
+            return true;
+        }
+        assert_eq!(*operation.recv(here).unwrap(), 7);
+        false
+    }
+    check_bounded(3, || {
+        let (first, second): (Channel, Channel) = (bounded(0), bounded(0));
+        let other = spawn((second.0.clone(), first.1.clone()), |(there, here)| exchange(&there, &here));
+        let sent = exchange(&first.0, &second.1);
+        assert_ne!(sent, other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_select_does_not_meet_itself() {
+    check_bounded(3, || {
+        let (sender, receiver): Channel = bounded(0);
+        let other = spawn(sender.clone(), |sender| send(&sender, 1));
+        let mut select = Select::new();
+        select.send(&sender);
+        let receiving = select.recv(&receiver);
+        let operation = select.select();
+        assert_eq!(operation.index(), receiving);
+        assert_eq!(*operation.recv(&receiver).unwrap(), 1);
+        other.join().unwrap();
+    });
+}
+
+/// What is selected and not completed, which panics, is not lost.
+fn a_selected_message_is_abandoned(capacity: usize) {
+    check_bounded(3, move || {
+        let (sender, receiver): Channel = bounded(capacity);
+        let other = spawn(sender, |sender| send(&sender, 1));
+        let mut select = Select::new();
+        select.recv(&receiver);
+        let operation = select.select();
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
+        assert_eq!(recv(&receiver), Some(1));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_that_was_selected_and_abandoned_is_kept() {
+    a_selected_message_is_abandoned(1);
+}
+
+#[test]
+fn a_message_that_was_selected_without_a_buffer_and_abandoned_is_kept() {
+    a_selected_message_is_abandoned(0);
+}
+
+#[test]
+fn a_receiver_to_which_a_select_does_not_send_after_all_waits_on() {
+    check_bounded(3, || {
+        let (sender, receiver): Channel = bounded(0);
+        let other = spawn(receiver, |receiver| recv(&receiver));
+        let mut select = Select::new();
+        select.send(&sender);
+        let operation = select.select();
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
+        send(&sender, 2);
+        assert_eq!(other.join().unwrap(), Some(2));
+    });
+}
+
+#[test]
+fn who_watches_is_told() {
+    check_bounded(3, || {
+        let (sender, receiver): Channel = bounded(1);
+        let other = spawn(sender, |sender| send(&sender, 1));
+        let mut select = Select::new();
+        select.recv(&receiver);
+        assert_eq!(select.ready(), 0);
+        assert_eq!(*receiver.try_recv().unwrap(), 1);
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_notification_that_was_not_selected_is_kept() {
+    check_bounded(2, || {
+        let notify = Arc::new(Notify::new());
+        let (sender, receiver): Channel = bounded(1);
+        let notifier = spawn(Arc::clone(&notify), |notify| notify.notify_one());
+        let other = spawn(sender, |sender| send(&sender, 1));
+        let mut select = Select::new();
+        let notified = select.notified(&notify);
+        select.recv(&receiver);
+        let operation = select.select();
+        if operation.index() == notified {
+            operation.notified(&notify);
+            assert_eq!(recv(&receiver), Some(1));
+        } else {
+            assert_eq!(*operation.recv(&receiver).unwrap(), 1);
+            notify.wait();
+        }
+        assert!(!notify.wait_until(Instant::now()));
+        notifier.join().unwrap();
+        other.join().unwrap();
+    });
+}
