@@ -5,7 +5,7 @@
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::subject::Kind;
+use crate::subject::{Kind, Primitive};
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
@@ -44,7 +44,7 @@ impl PartialEq for Bench {
 
 impl Bench {
     const fn new(name: &'static str, about: &'static str, measure: fn(&Context) -> Result<Figures>) -> Self {
-        Self { name, about, differs: |_| None, can_run: |_| true, measure }
+        Self { name, about, differs: |_| None, can_run: Kind::is_runtime, measure }
     }
 
     const fn differs(mut self, differs: fn(Kind) -> Option<String>) -> Self {
@@ -59,7 +59,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 13] = [
+pub(crate) static ALL: [Bench; 22] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -84,7 +84,7 @@ pub(crate) static ALL: [Bench; 13] = [
         let count = context.kind.sizes().idle_1m;
         micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?)
     })
-    .can_run(|kind| kind.sizes().idle_1m.is_some()),
+    .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
     Bench::new("tcp_echo_64", "64 connections, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, 64)
     }),
@@ -92,7 +92,53 @@ pub(crate) static ALL: [Bench; 13] = [
         server::measure_echo(context, 1000)
     }),
     Bench::new("wake_latency", "an OS thread wakes a green thread while nothing else runs", micro::wake_latency),
+    Bench::new("chan_pingpong", "two green threads send a message to and fro; per round trip", |context| {
+        micro::primitive(context, Primitive::ChanPingpong)
+    })
+    .can_run(|_| true)
+    .differs(|kind| match kind {
+        Kind::Tokio | Kind::Smol => Some("channels of capacity 1, having none that hands over".into()),
+        Kind::May => Some(UNBOUNDED.into()),
+        _ => None,
+    }),
+    Bench::new("chan_mpsc", "4 producers and a consumer, capacity 1024; per message", |context| {
+        micro::primitive(context, Primitive::ChanMpsc)
+    })
+    .can_run(|_| true)
+    .differs(may_is_unbounded),
+    Bench::new("chan_mpmc", "4 producers and 4 consumers, capacity 1024; per message", |context| {
+        micro::primitive(context, Primitive::ChanMpmc)
+    })
+    .can_run(|kind| !matches!(kind, Kind::Threads | Kind::Tokio))
+    .differs(may_is_unbounded),
+    Bench::new("chan_select", "a consumer selects from 4 channels of capacity 16; per message", |context| {
+        micro::primitive(context, Primitive::ChanSelect)
+    })
+    .can_run(|kind| !matches!(kind, Kind::Threads | Kind::Flume | Kind::Smol | Kind::May)),
+    Bench::new("mutex_uncontended", "lock, add, unlock; each", |context| {
+        micro::primitive(context, Primitive::MutexUncontended)
+    }),
+    Bench::new("mutex_contended", "8 green threads lock, add, unlock; each", |context| {
+        micro::primitive(context, Primitive::MutexContended)
+    }),
+    Bench::new("rwlock_read_mostly", "8 green threads read, each 32nd time write; each", |context| {
+        micro::primitive(context, Primitive::RwLockReadMostly)
+    }),
+    Bench::new("condvar_handoff", "two green threads take turns by a condition variable; per round trip", |context| {
+        micro::primitive(context, Primitive::CondvarHandoff)
+    })
+    .can_run(|kind| kind.is_runtime() && !matches!(kind, Kind::Tokio | Kind::Smol)),
+    Bench::new("semaphore", "8 green threads acquire one of 4 permits, yield, release; each", |context| {
+        micro::primitive(context, Primitive::Semaphore)
+    })
+    .can_run(|kind| kind.is_runtime() && kind != Kind::Threads),
 ];
+
+const UNBOUNDED: &str = "unbounded channels, having no others";
+
+fn may_is_unbounded(kind: Kind) -> Option<String> {
+    (kind == Kind::May).then(|| UNBOUNDED.into())
+}
 
 fn reduction(does: usize, full: usize, what: &str) -> Option<String> {
     (does != full).then(|| format!("{does} {what} instead of {full}"))

@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
 use crate::metric::{FIRST, P50, P99, PEAK, RESIDENT, TIME};
-use crate::subject::{self, Demand, Subject};
+use crate::subject::{self, Demand, Primitive, Subject};
 
 /// A trial this long has warmed everything up.
 const WARM: Duration = Duration::from_millis(60);
@@ -82,6 +82,18 @@ pub(crate) fn spawn_join(context: &Context) -> Result<Figures> {
 pub(crate) fn pingpong(context: &Context) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
     Ok(vec![(&TIME, scaled(|rounds| subject.pingpong(rounds))?)])
+}
+
+pub(crate) fn primitive(context: &Context, primitive: Primitive) -> Result<Figures> {
+    let subject = start(context, Demand::Usual)?;
+    let time = scaled(|count| {
+        let rounded = primitive.round(count);
+        let done = subject.primitive(primitive, rounded)?;
+        check(primitive.name(), done.count, rounded)?;
+        // As if exactly `count` had been done.
+        Ok(done.time.mul_f64(count as f64 / rounded as f64))
+    })?;
+    Ok(vec![(&TIME, time)])
 }
 
 pub(crate) fn spawn_batch(context: &Context) -> Result<Figures> {

@@ -90,7 +90,12 @@ func command(name string, n []int) string {
 	case "peak":
 		return fmt.Sprint(status("VmHWM:") * 1024)
 	default:
-		fail("unknown command " + name)
+		primitive, known := primitives[name]
+		if !known {
+			fail("unknown command " + name)
+		}
+		count := primitive(n[0])
+		return fmt.Sprint(time.Since(start).Nanoseconds(), count)
 	}
 	return fmt.Sprint(time.Since(start).Nanoseconds())
 }

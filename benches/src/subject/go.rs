@@ -12,20 +12,25 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use super::primitives::{Done, Primitive};
 use super::{Service, Subject};
 use crate::error::{Error, Result};
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
-const SOURCE: &str = include_str!("../../peers/go/main.go");
-const MODULE: &str = include_str!("../../peers/go/go.mod");
+const SOURCES: [(&str, &str); 3] = [
+    ("main.go", include_str!("../../peers/go/main.go")),
+    ("primitives.go", include_str!("../../peers/go/primitives.go")),
+    ("go.mod", include_str!("../../peers/go/go.mod")),
+];
 const INSTALL: &str = "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
 
 /// Builds the program with a Go toolchain; the error says how to get one.
 pub(crate) fn build(tool: Option<&Path>, into: &Path) -> Result<PathBuf> {
     std::fs::create_dir_all(into)?;
-    std::fs::write(into.join("main.go"), SOURCE)?;
-    std::fs::write(into.join("go.mod"), MODULE)?;
+    for (name, source) in SOURCES {
+        std::fs::write(into.join(name), source)?;
+    }
     let tool = tool.unwrap_or(Path::new("go"));
     let built = Command::new(tool).args(["build", "-o", "peer", "."]).current_dir(into).output();
     let output = built.map_err(|error| Error::new(format!("{}: {error}; {INSTALL}", tool.display())))?;
@@ -134,6 +139,11 @@ impl Subject for Go {
 
     fn fib(&self, n: u32) -> Result<(Duration, u64)> {
         self.time_and_value(&format!("fib {n}"))
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        let (time, count) = self.time_and_value(&format!("{} {count}", primitive.name()))?;
+        Ok(Done { time, count })
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

@@ -14,6 +14,7 @@ use may::coroutine::{self, Coroutine, JoinHandle, yield_now};
 use may::go;
 use may::net::{TcpListener, TcpStream};
 
+use super::primitives::{Done, Primitive, blocking};
 use super::{Demand, STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
@@ -37,8 +38,13 @@ impl May {
     }
 }
 
-fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+pub(super) fn join<T>(handle: JoinHandle<T>) -> Result<T> {
     handle.join().map_err(|_| Error::new("a coroutine panicked"))
+}
+
+/// `go!` as a function.
+pub(super) fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
+    go!(f)
 }
 
 impl Subject for May {
@@ -109,6 +115,10 @@ impl Subject for May {
             let number = fib(n)?;
             Ok((start.elapsed(), number))
         }))?
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        join(go!(move || blocking::may::run(primitive, count)))?
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

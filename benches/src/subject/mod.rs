@@ -8,6 +8,7 @@
 
 mod go;
 mod may;
+mod primitives;
 mod smol;
 mod sward;
 mod threads;
@@ -23,6 +24,8 @@ use crate::sys;
 use crate::work::{Batch, Message, answer};
 
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
+pub(crate) use primitives::{Done, Primitive};
+use threads::Channels;
 
 /// Who is measured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -33,6 +36,10 @@ pub(crate) enum Kind {
     SwardRoaming,
     /// One OS thread each.
     Threads,
+    /// The same with the channels of `crossbeam-channel`, for the benchmarks of channels.
+    Crossbeam,
+    /// The same with the channels of `flume`.
+    Flume,
     Tokio,
     Smol,
     May,
@@ -40,14 +47,25 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 7] =
-        [Self::Sward, Self::SwardRoaming, Self::Threads, Self::Tokio, Self::Smol, Self::May, Self::Go];
+    pub(crate) const ALL: [Self; 9] = [
+        Self::Sward,
+        Self::SwardRoaming,
+        Self::Threads,
+        Self::Crossbeam,
+        Self::Flume,
+        Self::Tokio,
+        Self::Smol,
+        Self::May,
+        Self::Go,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Sward => "sward",
             Self::SwardRoaming => "sward-roaming",
             Self::Threads => "threads",
+            Self::Crossbeam => "crossbeam",
+            Self::Flume => "flume",
             Self::Tokio => "tokio",
             Self::Smol => "smol",
             Self::May => "may",
@@ -62,6 +80,11 @@ impl Kind {
     /// Whether it is somebody else's.
     pub(crate) fn is_peer(self) -> bool {
         !matches!(self, Self::Sward | Self::SwardRoaming)
+    }
+
+    /// Whether it is a runtime, and not just a kind of channels.
+    pub(crate) fn is_runtime(self) -> bool {
+        !matches!(self, Self::Crossbeam | Self::Flume)
     }
 
     /// How much of each fixed-size benchmark this subject can do.
@@ -138,6 +161,9 @@ pub(crate) trait Subject {
     /// Fibonacci's number by naive recursion: each call spawns one of its two calls; returns the number too.
     fn fib(&self, n: u32) -> Result<(Duration, u64)>;
 
+    /// Does so many operations with a channel or a lock. An error if it has none of the kind.
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done>;
+
     /// Starts `count` green threads that wait for something; returns by how many bytes the resident memory grew.
     fn idle(&self, count: usize) -> Result<u64>;
 
@@ -158,7 +184,9 @@ pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dy
     Ok(match kind {
         Kind::Sward => Box::new(sward::Sward::anchored(workers)?),
         Kind::SwardRoaming => Box::new(sward::Sward::roaming(workers)?),
-        Kind::Threads => Box::new(threads::Threads::new(workers)?),
+        Kind::Threads => Box::new(threads::Threads::new(workers, Channels::Std)?),
+        Kind::Crossbeam => Box::new(threads::Threads::new(workers, Channels::Crossbeam)?),
+        Kind::Flume => Box::new(threads::Threads::new(workers, Channels::Flume)?),
         Kind::Tokio => Box::new(tokio::Tokio::new(workers)?),
         Kind::Smol => Box::new(smol::Smol::new(workers)),
         Kind::May => Box::new(may::May::new(workers, demand)),

@@ -15,6 +15,7 @@ use smol::io::{AsyncReadExt, AsyncWriteExt};
 use smol::net::{TcpListener, TcpStream};
 use smol::{Executor, Task};
 
+use super::primitives::{self, Done, Primitive};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
@@ -164,6 +165,10 @@ impl Subject for Smol {
             let number = this.fib_in_place(n).await;
             (start.elapsed(), number)
         }))
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        self.run(primitives::smol::run(self.executor, primitive, count))
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

@@ -12,6 +12,7 @@ use sward::net::{TcpListener, TcpStream};
 use sward::runtime::{Builder, Runtime};
 use sward::thread::{self, JoinHandle, Thread, spawn};
 
+use super::primitives::{Done, Primitive, blocking};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
@@ -41,7 +42,7 @@ impl Sward {
     }
 }
 
-fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+pub(super) fn join<T>(handle: JoinHandle<T>) -> Result<T> {
     handle.join().map_err(|_| Error::new("a green thread panicked"))
 }
 
@@ -114,6 +115,10 @@ impl Subject for Sward {
             let number = fib(n)?;
             Ok((start.elapsed(), number))
         })
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        self.runtime.run(move || blocking::sward::run(primitive, count))
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

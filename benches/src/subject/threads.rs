@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::primitives::{Done, Primitive, blocking};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
@@ -20,15 +21,25 @@ use crate::work::Inbound;
 const STACK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
-pub(crate) struct Threads;
+pub(crate) struct Threads {
+    channels: Channels,
+}
+
+/// Whose channels are measured.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Channels {
+    Std,
+    Crossbeam,
+    Flume,
+}
 
 impl Threads {
-    pub(crate) fn new(workers: usize) -> Result<Self> {
+    pub(crate) fn new(workers: usize, channels: Channels) -> Result<Self> {
         let cpus = sys::allowed_cpus();
         if workers < cpus.len() {
             sys::confine(&cpus[..workers])?;
         }
-        Ok(Self)
+        Ok(Self { channels })
     }
 }
 
@@ -36,7 +47,7 @@ fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<Jo
     Ok(thread::Builder::new().stack_size(STACK_BYTES).spawn(f)?)
 }
 
-fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+pub(super) fn join<T>(handle: JoinHandle<T>) -> Result<T> {
     handle.join().map_err(|_| Error::new("a thread panicked"))
 }
 
@@ -96,6 +107,14 @@ impl Subject for Threads {
         let start = Instant::now();
         let number = join(spawn(move || fib(n))?)??;
         Ok((start.elapsed(), number))
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        match self.channels {
+            Channels::Std => blocking::threads::run(primitive, count),
+            Channels::Crossbeam => blocking::crossbeam::run(primitive, count),
+            Channels::Flume => blocking::flume::run(primitive, count),
+        }
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

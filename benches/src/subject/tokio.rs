@@ -16,6 +16,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 
+use super::primitives::{self, Done, Primitive};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
@@ -122,6 +123,10 @@ impl Subject for Tokio {
             let number = fib_in_place(n).await;
             (start.elapsed(), number)
         })
+    }
+
+    fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
+        self.run(primitives::tokio::run(primitive, count))?
     }
 
     fn idle(&self, count: usize) -> Result<u64> {

@@ -1,0 +1,425 @@
+//! Subjects with a blocking API: sward, OS threads with the channels of several crates, and may.
+//!
+//! Their code is the same but for the imports, so it is written once, as macros that are expanded in a module for each.
+
+/// `chan_pingpong` and `chan_mpsc`, given `spawn`, `join` and `bounded`; `$hand_over` is the capacity of a channel that hands over.
+macro_rules! channels {
+    (hand_over: $hand_over:expr) => {
+        pub(super) fn chan_pingpong(rounds: u64) -> Result<Done> {
+            let (ping, pinged) = bounded::<u64>($hand_over);
+            let (pong, ponged) = bounded::<u64>($hand_over);
+            let echo = spawn(move || -> Result<()> {
+                for _ in 0..rounds {
+                    ok(pong.send(ok(pinged.recv())? + 1))?;
+                }
+                Ok(())
+            });
+            let start = Instant::now();
+            let mut count = 0;
+            for _ in 0..rounds {
+                ok(ping.send(count))?;
+                count = ok(ponged.recv())?;
+            }
+            let time = start.elapsed();
+            join(echo)??;
+            Ok(Done { time, count })
+        }
+
+        pub(super) fn chan_mpsc(messages: u64) -> Result<Done> {
+            let (sender, receiver) = bounded::<u64>(CAPACITY);
+            let start = Instant::now();
+            let producers: Vec<_> = (0..PRODUCERS)
+                .map(|_| {
+                    let sender = sender.clone();
+                    spawn(move || -> Result<()> {
+                        for _ in 0..messages / PRODUCERS {
+                            ok(sender.send(1))?;
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            drop(sender);
+            let count = receiver.iter().sum();
+            let time = start.elapsed();
+            for producer in producers {
+                join(producer)??;
+            }
+            Ok(Done { time, count })
+        }
+    };
+}
+
+/// `chan_mpmc`, given the same.
+macro_rules! channel_of_many {
+    () => {
+        pub(super) fn chan_mpmc(messages: u64) -> Result<Done> {
+            let (sender, receiver) = bounded::<u64>(CAPACITY);
+            let start = Instant::now();
+            let producers: Vec<_> = (0..PRODUCERS)
+                .map(|_| {
+                    let sender = sender.clone();
+                    spawn(move || -> Result<()> {
+                        for _ in 0..messages / PRODUCERS {
+                            ok(sender.send(1))?;
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            let consumers: Vec<_> = (0..CONSUMERS)
+                .map(|_| {
+                    let receiver = receiver.clone();
+                    spawn(move || receiver.iter().sum::<u64>())
+                })
+                .collect();
+            drop(sender);
+            let mut count = 0;
+            for consumer in consumers {
+                count += join(consumer)?;
+            }
+            let time = start.elapsed();
+            for producer in producers {
+                join(producer)??;
+            }
+            Ok(Done { time, count })
+        }
+    };
+}
+
+/// `chan_select`, given the same and `select`.
+macro_rules! channel_select {
+    () => {
+        pub(super) fn chan_select(messages: u64) -> Result<Done> {
+            let start = Instant::now();
+            let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
+                .map(|_| {
+                    let (sender, receiver) = bounded::<u64>(SELECT_CAPACITY);
+                    let produce = move || -> Result<()> {
+                        for _ in 0..messages / PRODUCERS {
+                            ok(sender.send(1))?;
+                        }
+                        Ok(())
+                    };
+                    (receiver, spawn(produce))
+                })
+                .unzip();
+            let [a, b, c, d] = &receivers[..] else { unreachable!("there are four") };
+            let mut count = 0;
+            while count < messages {
+                // A producer that is done closes its channel, which then is always ready: so it counts for nothing.
+                select! {
+                    recv(a) -> message => count += message.unwrap_or(0),
+                    recv(b) -> message => count += message.unwrap_or(0),
+                    recv(c) -> message => count += message.unwrap_or(0),
+                    recv(d) -> message => count += message.unwrap_or(0),
+                }
+            }
+            let time = start.elapsed();
+            for producer in producers {
+                join(producer)??;
+            }
+            Ok(Done { time, count })
+        }
+    };
+}
+
+/// The locks, given `spawn`, `join`, `Mutex`, `RwLock` and `Condvar` with the API of `std`.
+macro_rules! locks {
+    () => {
+        pub(super) fn mutex_uncontended(count: u64) -> Result<Done> {
+            let number = Mutex::new(0);
+            let start = Instant::now();
+            for _ in 0..count {
+                *ok(number.lock())? += 1;
+            }
+            let time = start.elapsed();
+            Ok(Done { time, count: ok(number.into_inner())? })
+        }
+
+        pub(super) fn mutex_contended(count: u64) -> Result<Done> {
+            let number = Arc::new(Mutex::new(0));
+            let start = Instant::now();
+            let contenders: Vec<_> = (0..CONTENDERS)
+                .map(|_| {
+                    let number = Arc::clone(&number);
+                    spawn(move || -> Result<()> {
+                        for _ in 0..count / CONTENDERS {
+                            *ok(number.lock())? += 1;
+                        }
+                        Ok(())
+                    })
+                })
+                .collect();
+            for contender in contenders {
+                join(contender)??;
+            }
+            let time = start.elapsed();
+            let count = *ok(number.lock())?;
+            Ok(Done { time, count })
+        }
+
+        pub(super) fn rwlock_read_mostly(count: u64) -> Result<Done> {
+            let number = Arc::new(RwLock::new(0));
+            let start = Instant::now();
+            let contenders: Vec<_> = (0..CONTENDERS)
+                .map(|_| {
+                    let number = Arc::clone(&number);
+                    spawn(move || -> Result<u64> {
+                        let mut done = 0;
+                        for i in 0..count / CONTENDERS {
+                            if i % WRITE_EACH == 0 {
+                                *ok(number.write())? += 1;
+                            } else {
+                                done += u64::from(*ok(number.read())? <= count);
+                            }
+                        }
+                        Ok(done)
+                    })
+                })
+                .collect();
+            let mut reads = 0;
+            for contender in contenders {
+                reads += join(contender)??;
+            }
+            let time = start.elapsed();
+            let writes = *ok(number.read())?;
+            Ok(Done { time, count: reads + writes })
+        }
+
+        pub(super) fn condvar_handoff(rounds: u64) -> Result<Done> {
+            /// Whose turn it is, by the parity of how often it changed.
+            struct Turns(Mutex<u64>, Condvar);
+
+            impl Turns {
+                fn take(&self, parity: u64, rounds: u64) -> Result<()> {
+                    for _ in 0..rounds {
+                        let mut turns = ok(self.0.lock())?;
+                        while *turns % 2 != parity {
+                            turns = ok(self.1.wait(turns))?;
+                        }
+                        *turns += 1;
+                        self.1.notify_one();
+                    }
+                    Ok(())
+                }
+            }
+
+            let turns = Arc::new(Turns(Mutex::new(0), Condvar::new()));
+            let start = Instant::now();
+            let other = {
+                let turns = Arc::clone(&turns);
+                spawn(move || turns.take(1, rounds))
+            };
+            turns.take(0, rounds)?;
+            join(other)??;
+            let time = start.elapsed();
+            let count = *ok(turns.0.lock())? / 2;
+            Ok(Done { time, count })
+        }
+    };
+}
+
+/// sward.
+pub(in crate::subject) mod sward {
+    use std::{sync::Arc, time::Instant};
+
+    use super::super::{
+        CAPACITY, CONSUMERS, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY, WRITE_EACH, ok,
+    };
+    use crate::error::Result;
+    use crate::subject::sward::join;
+    use sward::{
+        channel::{bounded, select},
+        sync::{Condvar, Mutex, RwLock, Semaphore},
+        thread::{spawn, yield_now},
+    };
+
+    channels!(hand_over: 0);
+    channel_of_many!();
+    channel_select!();
+    locks!();
+
+    fn semaphore(count: u64) -> Result<Done> {
+        let permits = Arc::new(Semaphore::new(PERMITS));
+        let start = Instant::now();
+        let contenders: Vec<_> = (0..CONTENDERS)
+            .map(|_| {
+                let permits = Arc::clone(&permits);
+                spawn(move || -> Result<u64> {
+                    let mut done = 0;
+                    for _ in 0..count / CONTENDERS {
+                        let _permit = ok(permits.acquire())?;
+                        yield_now();
+                        done += 1;
+                    }
+                    Ok(done)
+                })
+            })
+            .collect();
+        let mut count = 0;
+        for contender in contenders {
+            count += join(contender)??;
+        }
+        Ok(Done { time: start.elapsed(), count })
+    }
+
+    /// On a green thread.
+    pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
+        match primitive {
+            Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::ChanMpsc => chan_mpsc(count),
+            Primitive::ChanMpmc => chan_mpmc(count),
+            Primitive::ChanSelect => chan_select(count),
+            Primitive::MutexUncontended => mutex_uncontended(count),
+            Primitive::MutexContended => mutex_contended(count),
+            Primitive::RwLockReadMostly => rwlock_read_mostly(count),
+            Primitive::CondvarHandoff => condvar_handoff(count),
+            Primitive::Semaphore => semaphore(count),
+        }
+    }
+}
+
+/// OS threads with what `std` has.
+pub(in crate::subject) mod threads {
+    use std::{sync::Arc, time::Instant};
+
+    use super::super::{CAPACITY, CONTENDERS, Done, PRODUCERS, Primitive, WRITE_EACH, lacks, ok};
+    use crate::error::Result;
+    use crate::subject::threads::join;
+    use std::{
+        sync::{Condvar, Mutex, RwLock, mpsc::sync_channel as bounded},
+        thread::spawn,
+    };
+
+    channels!(hand_over: 0);
+    locks!();
+
+    pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
+        match primitive {
+            Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::ChanMpsc => chan_mpsc(count),
+            Primitive::MutexUncontended => mutex_uncontended(count),
+            Primitive::MutexContended => mutex_contended(count),
+            Primitive::RwLockReadMostly => rwlock_read_mostly(count),
+            Primitive::CondvarHandoff => condvar_handoff(count),
+            Primitive::ChanMpmc | Primitive::ChanSelect | Primitive::Semaphore => lacks(primitive),
+        }
+    }
+}
+
+/// OS threads with the channels of `crossbeam-channel`.
+pub(in crate::subject) mod crossbeam {
+    use std::time::Instant;
+
+    use super::super::{CAPACITY, CONSUMERS, Done, PRODUCERS, Primitive, SELECT_CAPACITY, lacks, ok};
+    use crate::error::Result;
+    use crate::subject::threads::join;
+    use crossbeam_channel::{bounded, select};
+    use std::thread::spawn;
+
+    channels!(hand_over: 0);
+    channel_of_many!();
+    channel_select!();
+
+    pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
+        match primitive {
+            Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::ChanMpsc => chan_mpsc(count),
+            Primitive::ChanMpmc => chan_mpmc(count),
+            Primitive::ChanSelect => chan_select(count),
+            _ => lacks(primitive),
+        }
+    }
+}
+
+/// OS threads with the channels of `flume`.
+pub(in crate::subject) mod flume {
+    use std::time::Instant;
+
+    use super::super::{CAPACITY, CONSUMERS, Done, PRODUCERS, Primitive, lacks, ok};
+    use crate::error::Result;
+    use crate::subject::threads::join;
+    use flume::bounded;
+    use std::thread::spawn;
+
+    channels!(hand_over: 0);
+    channel_of_many!();
+
+    pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
+        match primitive {
+            Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::ChanMpsc => chan_mpsc(count),
+            Primitive::ChanMpmc => chan_mpmc(count),
+            _ => lacks(primitive),
+        }
+    }
+}
+
+/// may. Its channels are unbounded.
+pub(in crate::subject) mod may {
+    use std::{sync::Arc, time::Instant};
+
+    use super::super::{
+        CAPACITY, CONSUMERS, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, WRITE_EACH, lacks, ok,
+    };
+    use crate::error::Result;
+    use crate::subject::may::{join, spawn};
+    use may::sync::{Condvar, Mutex, RwLock, Semphore, mpmc, mpsc};
+
+    /// The capacity is that of the others.
+    fn bounded<T>(_: usize) -> (mpsc::Sender<T>, mpsc::Receiver<T>) {
+        mpsc::channel()
+    }
+
+    channels!(hand_over: 0);
+    locks!();
+
+    fn chan_mpmc(messages: u64) -> Result<Done> {
+        fn bounded<T>(_: usize) -> (mpmc::Sender<T>, mpmc::Receiver<T>) {
+            mpmc::channel()
+        }
+        channel_of_many!();
+        chan_mpmc(messages)
+    }
+
+    fn semaphore(count: u64) -> Result<Done> {
+        let permits = Arc::new(Semphore::new(PERMITS));
+        let start = Instant::now();
+        let contenders: Vec<_> = (0..CONTENDERS)
+            .map(|_| {
+                let permits = Arc::clone(&permits);
+                spawn(move || {
+                    let mut done = 0;
+                    for _ in 0..count / CONTENDERS {
+                        permits.wait();
+                        may::coroutine::yield_now();
+                        permits.post();
+                        done += 1;
+                    }
+                    done
+                })
+            })
+            .collect();
+        let mut count = 0;
+        for contender in contenders {
+            count += join(contender)?;
+        }
+        Ok(Done { time: start.elapsed(), count })
+    }
+
+    /// On a coroutine.
+    pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
+        match primitive {
+            Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::ChanMpsc => chan_mpsc(count),
+            Primitive::ChanMpmc => chan_mpmc(count),
+            Primitive::MutexUncontended => mutex_uncontended(count),
+            Primitive::MutexContended => mutex_contended(count),
+            Primitive::RwLockReadMostly => rwlock_read_mostly(count),
+            Primitive::CondvarHandoff => condvar_handoff(count),
+            Primitive::Semaphore => semaphore(count),
+            Primitive::ChanSelect => lacks(primitive),
+        }
+    }
+}

@@ -1,0 +1,197 @@
+//! tokio's channels and locks. It has no channel of many consumers, and no condition variable.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use tokio::sync::{Mutex, RwLock, Semaphore, mpsc::channel};
+use tokio::task::{JoinHandle, yield_now};
+
+use super::{
+    CAPACITY, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY, WRITE_EACH, lacks, ok,
+};
+use crate::error::{Error, Result};
+
+async fn join<T>(handle: JoinHandle<T>) -> Result<T> {
+    ok(handle.await)
+}
+
+fn closed() -> Error {
+    Error::new("the channel is closed")
+}
+
+/// A channel of capacity 1: there is none that hands over.
+async fn chan_pingpong(rounds: u64) -> Result<Done> {
+    let (ping, mut pinged) = channel::<u64>(1);
+    let (pong, mut ponged) = channel::<u64>(1);
+    let echo = tokio::spawn(async move {
+        for _ in 0..rounds {
+            ok(pong.send(pinged.recv().await.ok_or_else(closed)? + 1).await)?;
+        }
+        Ok::<(), Error>(())
+    });
+    let start = Instant::now();
+    let mut count = 0;
+    for _ in 0..rounds {
+        ok(ping.send(count).await)?;
+        count = ponged.recv().await.ok_or_else(closed)?;
+    }
+    let time = start.elapsed();
+    join(echo).await??;
+    Ok(Done { time, count })
+}
+
+async fn chan_mpsc(messages: u64) -> Result<Done> {
+    let (sender, mut receiver) = channel::<u64>(CAPACITY);
+    let start = Instant::now();
+    let producers: Vec<_> = (0..PRODUCERS)
+        .map(|_| {
+            let sender = sender.clone();
+            tokio::spawn(async move {
+                for _ in 0..messages / PRODUCERS {
+                    ok(sender.send(1).await)?;
+                }
+                Ok::<(), Error>(())
+            })
+        })
+        .collect();
+    drop(sender);
+    let mut count = 0;
+    while let Some(message) = receiver.recv().await {
+        count += message;
+    }
+    let time = start.elapsed();
+    for producer in producers {
+        join(producer).await??;
+    }
+    Ok(Done { time, count })
+}
+
+async fn chan_select(messages: u64) -> Result<Done> {
+    let start = Instant::now();
+    let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
+        .map(|_| {
+            let (sender, receiver) = channel::<u64>(SELECT_CAPACITY);
+            let produce = async move {
+                for _ in 0..messages / PRODUCERS {
+                    ok(sender.send(1).await)?;
+                }
+                Ok::<(), Error>(())
+            };
+            (receiver, tokio::spawn(produce))
+        })
+        .unzip();
+    let [mut a, mut b, mut c, mut d] =
+        <[_; PRODUCERS as usize]>::try_from(receivers).map_err(|_| Error::new("there are four"))?;
+    let mut count = 0;
+    while count < messages {
+        // A pattern that does not match switches its branch off for this time, so a closed channel is no busy loop.
+        count += tokio::select! {
+            Some(message) = a.recv() => message,
+            Some(message) = b.recv() => message,
+            Some(message) = c.recv() => message,
+            Some(message) = d.recv() => message,
+            else => return Err(closed()),
+        };
+    }
+    let time = start.elapsed();
+    for producer in producers {
+        join(producer).await??;
+    }
+    Ok(Done { time, count })
+}
+
+async fn mutex_uncontended(count: u64) -> Result<Done> {
+    let number = Mutex::new(0);
+    let start = Instant::now();
+    for _ in 0..count {
+        *number.lock().await += 1;
+    }
+    let time = start.elapsed();
+    Ok(Done { time, count: number.into_inner() })
+}
+
+async fn mutex_contended(count: u64) -> Result<Done> {
+    let number = Arc::new(Mutex::new(0));
+    let start = Instant::now();
+    let contenders: Vec<_> = (0..CONTENDERS)
+        .map(|_| {
+            let number = Arc::clone(&number);
+            tokio::spawn(async move {
+                for _ in 0..count / CONTENDERS {
+                    *number.lock().await += 1;
+                }
+            })
+        })
+        .collect();
+    for contender in contenders {
+        join(contender).await?;
+    }
+    let time = start.elapsed();
+    let count = *number.lock().await;
+    Ok(Done { time, count })
+}
+
+async fn rwlock_read_mostly(count: u64) -> Result<Done> {
+    let number = Arc::new(RwLock::new(0));
+    let start = Instant::now();
+    let contenders: Vec<_> = (0..CONTENDERS)
+        .map(|_| {
+            let number = Arc::clone(&number);
+            tokio::spawn(async move {
+                let mut done = 0;
+                for i in 0..count / CONTENDERS {
+                    if i % WRITE_EACH == 0 {
+                        *number.write().await += 1;
+                    } else {
+                        done += u64::from(*number.read().await <= count);
+                    }
+                }
+                done
+            })
+        })
+        .collect();
+    let mut reads = 0;
+    for contender in contenders {
+        reads += join(contender).await?;
+    }
+    let time = start.elapsed();
+    let writes = *number.read().await;
+    Ok(Done { time, count: reads + writes })
+}
+
+async fn semaphore(count: u64) -> Result<Done> {
+    let permits = Arc::new(Semaphore::new(PERMITS));
+    let start = Instant::now();
+    let contenders: Vec<_> = (0..CONTENDERS)
+        .map(|_| {
+            let permits = Arc::clone(&permits);
+            tokio::spawn(async move {
+                let mut done = 0;
+                for _ in 0..count / CONTENDERS {
+                    let _permit = ok(permits.acquire().await)?;
+                    yield_now().await;
+                    done += 1;
+                }
+                Ok::<u64, Error>(done)
+            })
+        })
+        .collect();
+    let mut count = 0;
+    for contender in contenders {
+        count += join(contender).await??;
+    }
+    Ok(Done { time: start.elapsed(), count })
+}
+
+pub(in crate::subject) async fn run(primitive: Primitive, count: u64) -> Result<Done> {
+    match primitive {
+        Primitive::ChanPingpong => chan_pingpong(count).await,
+        Primitive::ChanMpsc => chan_mpsc(count).await,
+        Primitive::ChanSelect => chan_select(count).await,
+        Primitive::MutexUncontended => mutex_uncontended(count).await,
+        Primitive::MutexContended => mutex_contended(count).await,
+        Primitive::RwLockReadMostly => rwlock_read_mostly(count).await,
+        Primitive::Semaphore => semaphore(count).await,
+        Primitive::ChanMpmc | Primitive::CondvarHandoff => lacks(primitive),
+    }
+}
