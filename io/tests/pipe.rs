@@ -10,7 +10,7 @@ use std::{
 
 use common::{
     everywhere,
-    process::{Returned, alone, descriptors, in_role, one_worker, role},
+    process::{Returned, alone, descriptors, in_role, one_worker, role, until_waiting},
     runtimes, settle, stress, watchdog,
 };
 use rustix::{
@@ -266,7 +266,7 @@ fn a_cancelled_read_has_taken_nothing() {
         let waiter = runtime.handle().spawn(move || {
             reader.0.as_ref().map(|mut reader| reader.read(&mut [0; 8])).expect("not returned yet")
         });
-        runtime.run(settle);
+        until_waiting(&waiter, "Readable");
         drop(runtime);
         assert!(waiter.join().expect_err("cancelled").is::<Cancelled>());
         writer.write_all(b"late").expect("room");

@@ -7,15 +7,15 @@ use std::{
     ffi::OsStr,
     fs::File,
     io::{self, ErrorKind, Read, Write},
-    os::{
-        fd::{AsFd, AsRawFd, OwnedFd},
-        unix::process::ExitStatusExt,
-    },
+    os::fd::{AsFd, AsRawFd, OwnedFd},
     path::Path,
 };
 
 use common::everywhere;
-use sward_io::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio};
+use sward_io::{
+    os::unix::process::{CommandExt, ExitStatusExt},
+    process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio},
+};
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");

@@ -11,7 +11,7 @@ use std::{
 
 use common::{
     everywhere,
-    process::{Returned, alone, descriptors, one_worker, send, yield_until, zombies},
+    process::{Returned, alone, descriptors, one_worker, send, until_waiting, yield_until, zombies},
     runtimes, settle, stress, watchdog,
 };
 use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
@@ -99,8 +99,7 @@ fn a_child_is_killed_while_it_is_waited_for() {
         let mut child = endless()?;
         let pid = child.id();
         let waiter = thread::spawn(move || child.wait());
-        settle();
-        assert!(!waiter.is_finished());
+        until_waiting(&waiter, "Child");
         send(pid, Signal::KILL);
         assert_eq!(waiter.join().expect("no panic")?.signal(), Some(libc::SIGKILL));
         Ok(())
@@ -194,7 +193,7 @@ fn a_cancelled_wait_leaves_the_status_to_the_next() {
                     Some(limit) => child.wait_timeout(limit),
                 }
             });
-            runtime.run(settle);
+            until_waiting(&waiter, "Child");
             drop(runtime);
             assert!(waiter.join().expect_err("cancelled").is::<Cancelled>());
 
@@ -220,7 +219,7 @@ fn a_cancelled_read_leaves_what_comes_to_std() {
         let mut stdout = Returned(child.stdout.take(), sender);
         let reader =
             runtime.handle().spawn(move || stdout.0.as_mut().expect("not returned yet").read(&mut [0; 8]));
-        runtime.run(settle);
+        until_waiting(&reader, "Readable");
         drop(runtime);
         assert!(reader.join().expect_err("cancelled").is::<Cancelled>());
         stdin.write_all(b"late").expect("room");
@@ -253,7 +252,7 @@ fn what_is_shielded_waits_also_while_the_runtime_ends() {
             let _service = service;
             thread::park();
         });
-        runtime.run(settle);
+        until_waiting(&waiter, "Park");
         drop(runtime);
         assert!(waiter.join().is_err());
         assert_eq!(status.recv().expect("sent"), Some(5));

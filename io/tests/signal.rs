@@ -16,7 +16,7 @@ use std::{
 
 use common::{
     everywhere,
-    process::{alone, descriptors, in_role, one_worker, role, send, yield_until},
+    process::{alone, descriptors, in_role, one_worker, role, send, until_waiting, yield_until},
     runtimes, settle, stress, watchdog,
 };
 use sward_io::signal::{self, ForbiddenSignal, Signal, Signals};
@@ -212,7 +212,7 @@ fn a_cancelled_wait_loses_nothing() {
                     runtime.handle().spawn(move || signals.recv())
                 })
                 .collect();
-            runtime.run(settle);
+            waiters.iter().for_each(|waiter| until_waiting(waiter, "Signal"));
             drop(runtime);
             for waiter in waiters {
                 assert!(waiter.join().expect_err("cancelled").is::<Cancelled>());
@@ -420,8 +420,7 @@ fn the_first_request_to_end_is_for_the_program_and_the_second_ends_it() {
             assert_eq!(shutdown.requested(), None);
             let waiters: Vec<_> = (0..3).map(|_| thread::spawn(signal::shutdown)).collect();
             // Once they wait, it is set up.
-            let waits = |waiter: &thread::JoinHandle<_>| format!("{:?}", waiter.thread()).contains("Signal");
-            yield_until(|| waiters.iter().all(waits));
+            waiters.iter().for_each(|waiter| until_waiting(waiter, "Signal"));
             say("ready");
             let signal = signal::shutdown().expect("set up");
             for waiter in waiters {
@@ -464,7 +463,7 @@ fn a_request_that_nobody_waited_for_any_more_is_not_lost() {
     if role().is_some() {
         let runtime = one_worker();
         let waiter = runtime.handle().spawn(signal::shutdown);
-        runtime.run(settle);
+        until_waiting(&waiter, "Signal");
         drop(runtime);
         assert!(waiter.join().expect_err("cancelled").is::<Cancelled>());
         say("ready");

@@ -17,7 +17,7 @@ use std::{
 };
 
 use common::{
-    process::{in_role, one_worker, role},
+    process::{in_role, one_worker, role, until_waiting},
     settle, watchdog,
 };
 use rustix::{
@@ -254,7 +254,7 @@ fn a_cancelled_reader_loses_nothing() {
     if role().is_some() {
         let runtime = one_worker();
         let reader = runtime.handle().spawn(|| io::stdin().read_line(&mut String::new()));
-        runtime.run(settle);
+        until_waiting(&reader, "Readable");
         drop(runtime);
         assert!(reader.join().expect_err("cancelled").is::<Cancelled>());
         say("cancelled");
@@ -330,13 +330,14 @@ fn who_writes_does_not_keep_the_worker_and_leaves_the_mode_alone() {
         one_worker().run(|| {
             let writer = thread::spawn(|| {
                 let mut stdout = io::stdout().lock();
+                // At once more than there is room for.
+                stdout.write_all(&[b'x'; 200_000])?;
                 for i in 0..LINES {
                     writeln!(stdout, "line {i}")?;
                 }
-                stdout.write_all(&[b'x'; 200_000])?;
+                write!(stdout, "the end")?;
                 stdout.flush()
             });
-            // More than there is room for, so it waits now.
             settle();
             say("alive");
             writer.join().expect("no panic").expect("written");
@@ -344,8 +345,9 @@ fn who_writes_does_not_keep_the_worker_and_leaves_the_mode_alone() {
         end();
     }
     let _watchdog = watchdog();
-    let mut expected: String = (0..LINES).map(|i| format!("line {i}\n")).collect();
-    expected += &"x".repeat(200_000);
+    let mut expected = "x".repeat(200_000);
+    expected.extend((0..LINES).map(|i| format!("line {i}\n")));
+    expected += "the end";
     for line in [pipe_out(), socket(), terminal()] {
         let watched = line.theirs.try_clone().expect("a duplicate");
         let mut child =
@@ -668,7 +670,7 @@ fn a_terminal_that_others_read_too_does_not_stall_the_worker() {
             let mut line = String::new();
             io::stdin().read_line(&mut line).map(|_| line)
         });
-        runtime.run(settle);
+        until_waiting(&reader, "Readable");
         // Whoever is faster gets the line. The worker goes on in any case.
         let thief = std::thread::spawn(|| {
             let mut line = [0; 64];

@@ -16,7 +16,7 @@ use std::{
 
 use common::{
     everywhere,
-    process::{Returned, alone, descriptors, one_worker},
+    process::{Returned, alone, descriptors, one_worker, until_waiting},
     runtimes, settle, stress, watchdog,
 };
 use rustix::{
@@ -350,7 +350,7 @@ fn a_cancelled_read_has_taken_nothing() {
         let mut here = Returned(Some(Watched::new(here).expect("watched")), sender);
         let waiter =
             runtime.handle().spawn(move || here.0.as_mut().expect("not returned yet").read(&mut [0; 8]));
-        runtime.run(settle);
+        until_waiting(&waiter, "Readable");
         drop(runtime);
         assert!(waiter.join().expect_err("cancelled").is::<Cancelled>());
         there.write_all(b"late").expect("room");

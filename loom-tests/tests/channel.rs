@@ -2,6 +2,12 @@
 //!
 //! The real `Sender` and `Receiver`. Stand-ins: loom's mutex for the channel's lock, which has a model of its own; a deadline has
 //! always passed. A message is loom's `Arc`: one that is lost, or dropped twice, fails the model.
+//!
+//! # Fails when
+//!
+//! - a message whose sender has given up is not put back into its slot;
+//! - who takes a message does not let a waiting sender in;
+//! - a receiver that finds nothing does not look whether the senders are gone.
 #![cfg(loom)]
 
 use std::time::Instant;

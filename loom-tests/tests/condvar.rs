@@ -2,6 +2,12 @@
 //!
 //! The real `Condvar`, `Mutex` and `Barrier`, and the lot. Stand-ins: a deadline has always passed; to notify all goes over the list waiter by
 //! waiter, releasing the lot's lock after each.
+//!
+//! # Fails when
+//!
+//! - a waiter does not set `PARKED`, or it is cleared while somebody waits: the waiter is forgotten;
+//! - `notify_one` is content with the first of the list, whose time may be up: the notification is lost;
+//! - `notify_all` stops at those who came before it.
 #![cfg(loom)]
 
 use std::time::Instant;
@@ -44,13 +50,15 @@ impl Store {
         *things -= 1;
     }
 
-    /// As `take`, waiting once, until time is up.
+    /// As `take`, waiting once, and leaving what comes as time is up to others.
     fn take_at_once(&self) -> bool {
         let mut things = self.things.lock().unwrap();
+        let mut timed_out = false;
         if *things == 0 {
-            things = self.more.wait_until(things, Instant::now()).unwrap().0;
+            let (guard, waited) = self.more.wait_until(things, Instant::now()).unwrap();
+            (things, timed_out) = (guard, waited.timed_out());
         }
-        let taken = *things > 0;
+        let taken = *things > 0 && !timed_out;
         *things -= u32::from(taken);
         taken
     }

@@ -10,12 +10,16 @@
 //!   handle does not see the result;
 //! - the exchange in `wait` is Relaxed, or the swap in `finish` is Release: the task does not see the waker;
 //! - the store in `release` is Relaxed, or the loads in `give_up` are Relaxed: the frame ends while the task uses it;
-//! - `give_up` does not wait for `release`: as above.
+//! - `give_up` does not wait for `release`: as above;
+//! - the exchange in `begin_entry` is Relaxed: two who borrow the handle touch the slot at once;
+//! - the exchange in `enter` is Acquire: the task does not see the waker; its failure, or that in `begin_entry`, is Relaxed: the handle does
+//!   not see the result;
+//! - `finish` takes `ENTERING` for `WAITING`: the slot is empty, or written at the same time.
 #![cfg(loom)]
 
 use loom::{sync::Arc, thread};
-use sward_loom_tests::{Parker, Plain, check};
-use sward_runtime::model::{Claim, Finish, JoinWord, Outcome, Shield, State};
+use sward_loom_tests::{Parker, Plain, check, check_bounded};
+use sward_runtime::model::{Claim, Entry, Finish, JoinWord, Outcome, Shield, State};
 
 /// loom counts it: one that is left at the model's end fails it.
 type Output = Arc<u32>;
@@ -24,11 +28,17 @@ type Output = Arc<u32>;
 struct Pair {
     word: JoinWord,
     result: Plain<Option<Output>>,
-    /// The joiner's waker: the number of its wait.
-    slot: Plain<Option<u32>>,
-    /// On the joiner's stack while it waits.
+    /// The joiner's waker: which it is, and the number of its wait.
+    slot: Plain<Option<(usize, u32)>>,
+    /// The second one only borrows the handle, and so may the first.
+    joiners: [Joiner; 2],
+}
+
+#[derive(Default)]
+struct Joiner {
+    /// On its stack while it waits.
     frame: Plain<bool>,
-    joiner: State,
+    state: State,
     parker: Parker,
 }
 
@@ -38,9 +48,7 @@ impl Pair {
             word: JoinWord::default(),
             result: Plain::new(None),
             slot: Plain::new(None),
-            frame: Plain::new(false),
-            joiner: State::default(),
-            parker: Parker::default(),
+            joiners: Default::default(),
         })
     }
 
@@ -57,10 +65,11 @@ impl Pair {
             Finish::Unawaited => {}
             Finish::DropResult => self.drop_result(),
             Finish::Wake => {
-                let epoch = self.slot.replace(None).expect("J1");
-                assert!(self.frame.get(), "J2");
-                if self.joiner.claim(epoch, Outcome::Woken) == Claim::Parked {
-                    self.parker.unpark();
+                let (who, epoch) = self.slot.replace(None).expect("J1");
+                let joiner = &self.joiners[who];
+                assert!(joiner.frame.get(), "J2");
+                if joiner.state.claim(epoch, Outcome::Woken) == Claim::Parked {
+                    joiner.parker.unpark();
                 }
                 self.word.release();
             }
@@ -72,32 +81,39 @@ impl Pair {
         if self.word.is_finished() {
             return true;
         }
-        self.frame.set(true);
-        let epoch = self.joiner.begin_wait(Shield::Shielded, false);
-        self.slot.set(Some(epoch));
+        let joiner = &self.joiners[0];
+        let epoch = joiner.begin_wait();
+        self.slot.set(Some((0, epoch)));
         let outcome = if self.word.wait() {
-            self.block(epoch, deadline)
+            joiner.block(epoch, deadline)
         } else {
-            let _ = self.joiner.claim(epoch, Outcome::Woken);
+            let _ = joiner.state.claim(epoch, Outcome::Woken);
             Outcome::Woken
         };
         let finished = outcome == Outcome::Woken || self.word.give_up();
-        self.frame.set(false);
+        joiner.frame.set(false);
         finished
     }
 
-    fn block(&self, epoch: u32, deadline: bool) -> Outcome {
-        let _ = self.joiner.park();
-        loop {
-            if let Some(outcome) = self.joiner.outcome() {
-                return outcome;
-            }
-            if deadline {
-                let _ = self.joiner.claim(epoch, Outcome::TimedOut);
-            } else {
-                self.parker.park();
-            }
-        }
+    /// A `select` waits, which borrows the handle. `None`: another does.
+    fn visit(&self, who: usize, deadline: bool) -> Option<bool> {
+        let joiner = &self.joiners[who];
+        let epoch = joiner.begin_wait();
+        let entry = self.word.begin_entry();
+        let entered = entry == Entry::Begun && {
+            self.slot.set(Some((who, epoch)));
+            self.word.enter()
+        };
+        let finished = if entered {
+            // Its wait may end by another's doing: it leaves in any case.
+            joiner.block(epoch, deadline);
+            self.word.give_up()
+        } else {
+            let _ = joiner.state.claim(epoch, Outcome::Woken);
+            entry != Entry::Taken
+        };
+        joiner.frame.set(false);
+        (entry != Entry::Taken).then_some(finished)
     }
 
     /// The handle takes the result.
@@ -114,6 +130,27 @@ impl Pair {
 
     fn drop_result(&self) {
         assert!(self.result.replace(None).is_some(), "J3: one side drops it");
+    }
+}
+
+impl Joiner {
+    fn begin_wait(&self) -> u32 {
+        self.frame.set(true);
+        self.state.begin_wait(Shield::Shielded, false)
+    }
+
+    fn block(&self, epoch: u32, deadline: bool) -> Outcome {
+        let _ = self.state.park();
+        loop {
+            if let Some(outcome) = self.state.outcome() {
+                return outcome;
+            }
+            if deadline {
+                let _ = self.state.claim(epoch, Outcome::TimedOut);
+            } else {
+                self.parker.park();
+            }
+        }
     }
 }
 
@@ -175,6 +212,49 @@ fn after_a_join_whose_time_is_up_one_side_drops_the_result() {
         } else {
             pair.detach();
         }
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_select_finds_the_end() {
+    check(|| {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        assert_eq!(pair.visit(0, false), Some(true));
+        pair.take();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_select_whose_time_is_up_leaves_the_handle_as_it_was() {
+    check(|| {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        if pair.visit(0, true) == Some(true) || pair.wait(true) {
+            pair.take();
+        } else {
+            pair.detach();
+        }
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_selects_with_one_handle_one_is_turned_away_or_they_take_turns() {
+    check_bounded(3, || {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        let other = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.visit(1, true))
+        };
+        let mine = pair.visit(0, true);
+        let theirs = other.join().unwrap();
+        assert!(mine.is_some() || theirs.is_some());
+        assert!(pair.wait(false));
+        pair.take();
         task.join().unwrap();
     });
 }

@@ -1,3 +1,18 @@
+//! The mutex, and the lot in which its waiters stand: those who lock it, try to, and give up.
+//!
+//! The real `RawMutex`, lot and wait list. Stand-ins: what it guards is [`Plain`] memory; a deadline has always passed, and so has a
+//! waiter's patience; the lot has one bucket, whose lock is loom's mutex.
+//!
+//! # Fails when
+//!
+//! - an exchange that takes the lock is Relaxed, in `try_lock`, `lock`, `lock_until` or `lock_contended`; or one that releases it, in `unlock`,
+//!   `unlock_contended` or `hand_over`: the holder does not see what the last one did;
+//! - the woken one takes the lock, or waits again, with `WOKEN` set, or `wake` leaves it set if all have given up: nobody is woken any more;
+//! - a waiter does not look at the word under the bucket's lock, looks before it takes that, or does not look for `PARKED`; or `PARKED`
+//!   is cleared while somebody waits, by `wake`, by `hand_over` or by who gives up: a waiter is forgotten;
+//! - who gives up finds the list empty, and clears `PARKED` after it has released the bucket's lock: as above;
+//! - `hand_over` keeps the lock if nobody is there, or releases it though somebody took it;
+//! - `with` releases the bucket's lock while the list is changed, or a waiter that gives up does not leave the list.
 #![cfg(loom)]
 
 use std::time::Instant;

@@ -2,6 +2,11 @@
 //!
 //! The real `Sender` and `Receiver`. Stand-ins: loom's mutex for the lock, which has a model of its own; a deadline has always passed. A value is
 //! loom's `Arc`: one that is lost, or dropped twice, fails the model.
+//!
+//! # Fails when
+//!
+//! - `send` does not look whether the channel is open, or `take` whether the sender is there;
+//! - who sends, or closes, wakes nobody.
 #![cfg(loom)]
 
 use std::time::Instant;

@@ -2,6 +2,15 @@
 //!
 //! The real `RawRwLock`, and the lot. Stand-ins: what it guards is [`Plain`] memory; a deadline has always passed; whoever
 //! settles the line looks at it anew after each waiter.
+//!
+//! # Fails when
+//!
+//! - an exchange that takes the lock is Relaxed, in `try_read`, `read`, `read_contended`, `try_write`, `write`, `write_contended` or
+//!   `settle_front`; or a step that gives it back, in `read_unlock`, `write_unlock`, `write_unlock_contended` or `downgrade`: the
+//!   holder does not see what those before it did;
+//! - `settle` is left out where the last reader or the writer leaves, in `downgrade`, or where a waiter gives up: the next wait for ever;
+//! - `WOKEN` stays though the woken one has the lock, waits again, or has given up; or `CLOSED` though nobody waits: as above;
+//! - `PARKED` is cleared while somebody waits, or a waiter does not look at the word under the bucket's lock: a waiter is forgotten.
 #![cfg(loom)]
 
 use std::time::Instant;
@@ -144,6 +153,20 @@ fn two_writers_meet_a_reader() {
             writer.join().unwrap();
         }
         assert_eq!(lock.read(), 2);
+    });
+}
+
+#[test]
+fn a_writer_that_readers_overtook_is_handed_the_lock() {
+    check_bounded(3, || {
+        let lock = RwLock::new();
+        lock.raw.read(None);
+        let writer = spawn(&lock, RwLock::write);
+        let reader = spawn(&lock, RwLock::read);
+        lock.look_and_unlock();
+        lock.read();
+        writer.join().unwrap();
+        reader.join().unwrap();
     });
 }
 

@@ -3,18 +3,27 @@
 //! The real `Select`, channels and `Notify`. Stand-ins: loom's mutex for the channels' locks, which have a model of their own; a deadline has
 //! always passed; operations are tried in the order in which they were added. A message is loom's `Arc`: one that is lost, or dropped
 //! twice, fails the model.
+//!
+//! # Fails when
+//!
+//! - `enter` does not look whether an operation is ready, or looks past senders that wait; or an entry stays in its list: as time goes on nobody
+//!   sees it, or its memory is another's;
+//! - a `select` counts its own entries as others': it turns round for ever;
+//! - who is not sent to after all, or waits for a message that another `select` abandoned, is not told; or room that is free again is kept;
+//! - who watches a channel is not told of a message;
+//! - a notification that was selected and abandoned is not passed on.
 #![cfg(loom)]
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::check_bounded;
 use sward_sync::{
     Notify,
-    channel::{Receiver, Select, Sender, bounded},
+    channel::{Receiver, Select, Sender, bounded, select},
 };
 
 type Message = Arc<u32>;
@@ -202,14 +211,19 @@ fn two_selects_meet_crosswise() {
     });
 }
 
-#[test]
-fn a_select_does_not_meet_itself() {
-    check_bounded(3, || {
+/// Sends and receives at the same channel.
+fn a_select_meets_another_and_not_itself(sends_first: bool) {
+    check_bounded(3, move || {
         let (sender, receiver): Channel = bounded(0);
         let other = spawn(sender.clone(), |sender| send(&sender, 1));
         let mut select = Select::new();
-        select.send(&sender);
+        if sends_first {
+            select.send(&sender);
+        }
         let receiving = select.recv(&receiver);
+        if !sends_first {
+            select.send(&sender);
+        }
         let operation = select.select();
         assert_eq!(operation.index(), receiving);
         assert_eq!(*operation.recv(&receiver).unwrap(), 1);
@@ -217,28 +231,83 @@ fn a_select_does_not_meet_itself() {
     });
 }
 
-/// What is selected and not completed, which panics, is not lost.
-fn a_selected_message_is_abandoned(capacity: usize) {
+#[test]
+fn a_select_that_sends_and_receives_does_not_meet_itself() {
+    a_select_meets_another_and_not_itself(true);
+}
+
+#[test]
+fn a_select_that_receives_and_sends_does_not_meet_itself() {
+    a_select_meets_another_and_not_itself(false);
+}
+
+#[test]
+fn room_that_a_select_did_not_need_goes_to_a_sender_that_waits() {
+    check_bounded(2, || {
+        let (sender, receiver): Channel = bounded(1);
+        let receiving = spawn(receiver, |receiver| [(); 2].map(|()| recv(&receiver).unwrap()));
+        let mut select = Select::new();
+        select.send(&sender);
+        let operation = select.select();
+        let other = spawn(sender.clone(), |sender| send(&sender, 2));
+        operation.send(&sender, Arc::new(1)).unwrap();
+        other.join().unwrap();
+        let received = receiving.join().unwrap();
+        assert!(received == [1, 2] || received == [2, 1]);
+    });
+}
+
+/// Selects a message and does not receive it, which panics.
+fn abandon(receiver: &Receiver<Message>) {
+    let mut select = Select::new();
+    select.recv(receiver);
+    let operation = select.select();
+    assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
+}
+
+/// What was selected and abandoned is received next.
+fn a_selected_message_is_abandoned(capacity: usize, sends: fn(Sender<Message>)) {
     check_bounded(3, move || {
         let (sender, receiver): Channel = bounded(capacity);
-        let other = spawn(sender, |sender| send(&sender, 1));
-        let mut select = Select::new();
-        select.recv(&receiver);
-        let operation = select.select();
-        assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
-        assert_eq!(recv(&receiver), Some(1));
+        let other = spawn(sender, sends);
+        abandon(&receiver);
+        assert_eq!(recv(&receiver), Some(7));
         other.join().unwrap();
     });
 }
 
 #[test]
 fn a_message_that_was_selected_and_abandoned_is_kept() {
-    a_selected_message_is_abandoned(1);
+    a_selected_message_is_abandoned(1, |sender| send(&sender, 7));
 }
 
 #[test]
 fn a_message_that_was_selected_without_a_buffer_and_abandoned_is_kept() {
-    a_selected_message_is_abandoned(0);
+    a_selected_message_is_abandoned(0, |sender| send(&sender, 7));
+}
+
+#[test]
+fn a_message_that_a_select_sends_and_another_abandons_is_kept() {
+    a_selected_message_is_abandoned(0, |sender| {
+        let (another, _receiver): Channel = bounded(0);
+        assert_eq!(send_one_of([&sender, &another]), 0);
+    });
+}
+
+#[test]
+fn a_message_that_is_abandoned_goes_to_a_receiver_that_waits() {
+    check_bounded(3, || {
+        let (sender, receiver): Channel = bounded(1);
+        send(&sender, 7);
+        let other = spawn(receiver.clone(), |receiver| recv(&receiver));
+        let mut select = Select::new();
+        select.recv(&receiver);
+        if let Ok(operation) = select.try_select() {
+            assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
+        }
+        assert_eq!(other.join().unwrap(), Some(7));
+        drop(sender);
+    });
 }
 
 #[test]
@@ -259,7 +328,8 @@ fn a_receiver_to_which_a_select_does_not_send_after_all_waits_on() {
 fn who_watches_is_told() {
     check_bounded(3, || {
         let (sender, receiver): Channel = bounded(1);
-        let other = spawn(sender, |sender| send(&sender, 1));
+        // A sender stays, so that the end of the channel tells nothing.
+        let other = spawn(sender.clone(), |sender| send(&sender, 1));
         let mut select = Select::new();
         select.recv(&receiver);
         assert_eq!(select.ready(), 0);
@@ -289,5 +359,110 @@ fn a_notification_that_was_not_selected_is_kept() {
         assert!(!notify.wait_until(Instant::now()));
         notifier.join().unwrap();
         other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_notification_that_was_selected_and_abandoned_is_kept() {
+    check_bounded(3, || {
+        let notify = Arc::new(Notify::new());
+        let notifier = spawn(Arc::clone(&notify), |notify| notify.notify_one());
+        let mut select = Select::new();
+        select.notified(&notify);
+        let operation = select.select();
+        assert!(catch_unwind(AssertUnwindSafe(|| drop(operation))).is_err());
+        notify.wait();
+        notifier.join().unwrap();
+    });
+}
+
+/// As `recv_one_of`, by `select!`, which has a slot for each message.
+fn recv_one_into(receivers: [&Receiver<Message>; 2]) -> (usize, Option<u32>) {
+    let (index, message) = select! {
+        recv(receivers[0]) -> message => (0, message),
+        recv(receivers[1]) -> message => (1, message),
+    };
+    (index, message.ok().map(|message| *message))
+}
+
+/// Two channels with a sender each.
+fn two_messages_meet_slots(capacity: usize) {
+    check_bounded(2, move || {
+        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(capacity));
+        let others = [spawn(first.0, |sender| send(&sender, 0)), spawn(second.0, |sender| send(&sender, 1))];
+        let (index, message) = recv_one_into([&first.1, &second.1]);
+        assert_eq!(message, Some(index as u32));
+        let rest = [&second.1, &first.1][index];
+        assert_eq!(recv(rest), Some(1 - index as u32));
+        for other in others {
+            other.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn two_messages_meet_slots_without_buffers() {
+    two_messages_meet_slots(0);
+}
+
+#[test]
+fn two_messages_meet_slots_with_buffers() {
+    two_messages_meet_slots(1);
+}
+
+/// A message that comes as the time of a `select!` is up.
+fn a_slot_is_given_up(capacity: usize) {
+    check_bounded(3, move || {
+        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(0));
+        let other = spawn(first.0, |sender| send(&sender, 1));
+        let received = select! {
+            recv(first.1) -> message => message.ok().map(|message| *message),
+            recv(second.1) -> _ => unreachable!("nobody sends there"),
+            default(Duration::ZERO) => recv(&first.1),
+        };
+        assert_eq!(received, Some(1));
+        other.join().unwrap();
+    });
+}
+
+#[test]
+fn a_message_that_comes_as_time_is_up_is_in_the_slot_or_stays_with_its_sender() {
+    a_slot_is_given_up(0);
+}
+
+#[test]
+fn a_message_that_comes_as_time_is_up_is_in_the_slot_or_kept() {
+    a_slot_is_given_up(1);
+}
+
+#[test]
+fn a_select_promises_to_one_with_slots() {
+    check_bounded(3, || {
+        let (first, second): (Channel, Channel) = (bounded(0), bounded(0));
+        let other = spawn([first.1.clone(), second.1.clone()], |[first, second]| {
+            let (index, message) = recv_one_into([&first, &second]);
+            assert_eq!(message, Some(7));
+            index
+        });
+        let index = send_one_of([&first.0, &second.0]);
+        assert_eq!(index, other.join().unwrap());
+    });
+}
+
+#[test]
+fn a_sender_in_a_select_may_change_its_mind() {
+    check_bounded(3, || {
+        let (sender, receiver): Channel = bounded(0);
+        let other = spawn(receiver, |receiver| recv(&receiver));
+        // Selected, it returns instead of making a message.
+        let changed = || {
+            select! {
+                send(sender, return true) -> _ => unreachable!("nothing was sent"),
+                default => false,
+            }
+        };
+        let _ = changed();
+        send(&sender, 2);
+        assert_eq!(other.join().unwrap(), Some(2));
     });
 }

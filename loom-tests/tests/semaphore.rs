@@ -144,9 +144,12 @@ fn the_first_in_line_that_gives_up_lets_the_next_go_on() {
 
 #[test]
 fn who_waits_for_many_is_not_overtaken_as_it_is_served() {
-    check_bounded(2, || {
+    check_bounded(3, || {
         let shared = Shared::new(1);
-        let many = spawn(&shared, |shared| drop(shared.permits.acquire_many(2).unwrap()));
+        let many = spawn(&shared, |shared| {
+            let _permits = shared.permits.acquire_many(2).unwrap();
+            shared.memory[0].set(shared.memory[0].get() + 1);
+        });
         let one = spawn(&shared, Shared::add);
         shared.permits.add_permits(1);
         many.join().unwrap();

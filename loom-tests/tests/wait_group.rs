@@ -1,6 +1,12 @@
 //! The wait group: members that leave, against those who wait until all have left.
 //!
 //! The real `WaitGroup`, and the lot. Stand-ins: a deadline has always passed; what members did is [`Plain`] memory.
+//!
+//! # Fails when
+//!
+//! - the load in `get` is Relaxed, or the subtraction is Acquire: who waits does not see what a member did;
+//! - a waiter does not look at the number under the bucket's lock, `WAITING` is cleared while somebody waits, or the last member does not wake:
+//!   the waiter waits for ever.
 #![cfg(loom)]
 
 use std::time::Instant;

@@ -2,12 +2,17 @@
 //!
 //! The real channels, `RwLock`, and the lot. Stand-ins: loom's mutex for the broadcast's lock, which has a model of its own; a deadline has
 //! always passed.
+//!
+//! # Fails when
+//!
+//! - the addition or the `fetch_or` in `word.rs` is Acquire: who learns of a change, or of the end, does not see what was done before it;
+//! - a change wakes nobody.
 #![cfg(loom)]
 
 use std::time::Instant;
 
 use loom::{sync::Arc, thread};
-use sward_loom_tests::check_bounded;
+use sward_loom_tests::{Plain, check_bounded};
 use sward_sync::{broadcast, watch};
 
 /// A thread of its own that owns a handle.
@@ -54,14 +59,19 @@ fn two_receivers_learn_of_a_change() {
 fn a_change_that_comes_as_time_is_up_is_seen_later() {
     check_bounded(3, || {
         let (sender, mut receiver) = watch::channel(0);
-        let other = spawn(sender, |sender| {
+        let letters = Arc::new([Plain::new(0), Plain::new(0)]);
+        let other = spawn((sender, Arc::clone(&letters)), |(sender, letters)| {
+            letters[0].set(1);
             sender.send(1).unwrap();
-            sender
+            letters[1].set(1);
+            drop(sender);
         });
         if receiver.changed_until(Instant::now()).is_err() {
             receiver.changed().unwrap();
         }
-        assert_eq!(*receiver.borrow(), 1);
+        assert_eq!(letters[0].get(), 1);
+        assert!(receiver.changed().is_err());
+        assert_eq!(letters[1].get(), 1);
         other.join().unwrap();
     });
 }
@@ -104,7 +114,9 @@ fn each_receiver_of_a_broadcast_sees_each_value() {
 fn a_value_that_comes_as_time_is_up_is_received_later() {
     check_bounded(3, || {
         let (sender, mut receiver) = broadcast::channel::<Arc<u32>>(1);
-        let other = spawn(sender, |sender| drop(sender.send(Arc::new(1)).unwrap()));
+        let other = spawn(sender, |sender| {
+            sender.send(Arc::new(1)).unwrap();
+        });
         let received =
             receiver.recv_deadline(Instant::now()).or_else(|_| receiver.recv()).map(|value| *value);
         assert_eq!(received.unwrap(), 1);

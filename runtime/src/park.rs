@@ -32,7 +32,15 @@
 //!
 //! Go's `gopark` and `goready` for the ownership of a parked task; std's `thread_parking` for the token.
 
-use std::{cell::Cell, fmt, ptr::NonNull, sync::Arc, time::Instant};
+use std::{
+    cell::Cell,
+    fmt,
+    mem::ManuallyDrop,
+    panic::{self, AssertUnwindSafe},
+    ptr::NonNull,
+    sync::Arc,
+    time::Instant,
+};
 
 use crate::{
     cancel,
@@ -144,6 +152,7 @@ pub(crate) struct OsThread {
 prim::os_thread_local! {
     static OS_THREAD: Arc<OsThread> = Arc::new(OsThread::new());
     /// Has no destructor, so it is there to the end.
+    #[expect(clippy::missing_const_for_thread_local, reason = "a model cannot make it in a constant")]
     static OS_THREAD_ID: Cell<u64> = Cell::new(0);
 }
 
@@ -357,7 +366,23 @@ enum Target {
 /// One wait of something that is neither: a future, or work that begins when what it needs is there.
 struct Foreign {
     claimed: AtomicBool,
-    waker: std::task::Waker,
+    /// Foreign code, which may panic where nobody could bear it: it is called in [`Foreign::wake`] and in the drop only.
+    waker: ManuallyDrop<std::task::Waker>,
+}
+
+impl Foreign {
+    /// Wakes it. A panic is dropped: its hook has reported it, and who waits is none of ours.
+    fn wake(&self) {
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.waker.wake_by_ref()));
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        // SAFETY: dropped here, and nowhere else.
+        let waker = unsafe { ManuallyDrop::take(&mut self.waker) };
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(waker)));
+    }
 }
 
 // SAFETY: all it does with the task is to claim its wait, which is atomic, while W1 keeps the task alive.
@@ -375,7 +400,10 @@ impl Waker {
     /// One that wakes `waker` when it is claimed, once.
     #[must_use]
     pub fn foreign(waker: std::task::Waker) -> Self {
-        Self(Target::Foreign(Arc::new(Foreign { claimed: AtomicBool::new(false), waker })))
+        Self(Target::Foreign(Arc::new(Foreign {
+            claimed: AtomicBool::new(false),
+            waker: ManuallyDrop::new(waker),
+        })))
     }
 
     /// Whether it is `task` that waits.
@@ -502,7 +530,7 @@ impl Duty {
         match self {
             Self::Nothing | Self::Task(_) => {}
             Self::Thread(thread) => thread.thread.unpark(),
-            Self::Foreign(foreign) => foreign.waker.wake_by_ref(),
+            Self::Foreign(foreign) => foreign.wake(),
         }
     }
 }

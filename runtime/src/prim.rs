@@ -119,8 +119,7 @@ impl<T> Mutex<T> {
     }
 
     /// Locks it.
-    #[expect(clippy::missing_panics_doc, reason = "a poisoned model has already failed")]
-    pub fn lock(&self) -> loom::sync::MutexGuard<'_, T> {
+    pub fn lock(&self) -> MutexGuard<'_, T> {
         self.0.lock().expect("no model panics while it holds a lock")
     }
 }

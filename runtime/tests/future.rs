@@ -239,3 +239,56 @@ fn a_result_is_taken_once() {
     assert_eq!(block_on(&mut handle).unwrap(), 1);
     let _ = handle.join();
 }
+
+#[test]
+fn a_waker_whose_destructor_panics_leaves_the_handle_usable() {
+    /// Panics when the last waker of it is dropped, unless something unwinds already.
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            if !std::thread::panicking() {
+                panic!("{ON_PURPOSE}");
+            }
+        }
+    }
+    each_run(|| {
+        let gate = Arc::new(Gate::default());
+        let mut handle = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || block_on(gate.opened()))
+        };
+        let bomb = Waker::from(Arc::new(Bomb));
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&bomb)).is_pending());
+        // The handle's own is the last one.
+        drop(bomb);
+        let waker = Waker::from(Arc::new(Wakes::default()));
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&waker)).is_pending());
+        gate.open();
+        handle.join().unwrap();
+    });
+}
+
+#[test]
+fn a_waker_that_panics_harms_neither_the_green_thread_nor_its_worker() {
+    struct Angry;
+    impl Wake for Angry {
+        fn wake(self: Arc<Self>) {
+            panic!("{ON_PURPOSE}");
+        }
+    }
+    each_run(|| {
+        let gate = Arc::new(Gate::default());
+        let mut handle = {
+            let gate = Arc::clone(&gate);
+            thread::spawn(move || block_on(gate.opened()))
+        };
+        let angry = Waker::from(Arc::new(Angry));
+        assert!(Pin::new(&mut handle).poll(&mut Context::from_waker(&angry)).is_pending());
+        gate.open();
+        handle.join().unwrap();
+        thread::spawn(|| ()).join().unwrap();
+    });
+}

@@ -6,9 +6,10 @@
 //!
 //! # Invariants
 //!
-//! - **B1** `waiting` is the number of those who came in this generation, and neither were cancelled before the leader came nor are met.
-//! - **B2** A generation ends when its leader has taken everybody out of the list. Who is cancelled after that counts as met, and unwinds
-//!   all the same.
+//! - **B1** `waiting` is the number of those who came in this generation and have not counted themselves out since, because they unwind: their
+//!   waits were cancelled, or could not begin.
+//! - **B2** A generation ends when its leader has taken everybody out of the list. Who unwinds and has not counted itself out by then has met the
+//!   others, and unwinds all the same.
 //!
 //! # Orderings
 //!
@@ -23,7 +24,7 @@
 //! `tests/barrier.rs`.
 
 use std::{
-    fmt,
+    fmt, mem,
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
@@ -77,6 +78,22 @@ struct State {
 /// ```
 pub struct BarrierWaitResult(bool);
 
+/// One that has come, and does not count any more when it is dropped: it unwinds.
+struct Come<'a> {
+    barrier: &'a Barrier,
+    generation: usize,
+}
+
+impl Drop for Come<'_> {
+    fn drop(&mut self) {
+        let mut state = self.barrier.state.lock();
+        // Else the leader has counted us in (B2).
+        if state.generation == self.generation {
+            state.waiting -= 1;
+        }
+    }
+}
+
 impl Barrier {
     const_fn! {
         /// A barrier at which `n` threads meet. With zero, as with one, nobody waits.
@@ -121,15 +138,10 @@ impl Barrier {
         let mut state = self.state.lock();
         if state.waiting + 1 < self.size {
             state.waiting += 1;
-            let generation = state.generation;
-            let leave = |state: &mut State| {
-                // Else the leader has counted us in (B2).
-                if state.generation == generation {
-                    state.waiting -= 1;
-                }
-            };
+            let come = Come { barrier: self, generation: state.generation };
             let wait = Wait::new(WaitReason::Barrier, Ask::PLAIN, None);
-            wait_list::wait(&self.state, state, wait, |state| &mut state.list, || (), leave);
+            wait_list::wait(&self.state, state, wait, |state| &mut state.list, || (), |_| ());
+            mem::forget(come);
             return BarrierWaitResult(false);
         }
         state.waiting = 0;

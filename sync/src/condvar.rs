@@ -412,7 +412,7 @@ impl Condvar {
         };
         let parked = lot::park(self.key(), wait, enter, || drop(guard), |empty| self.leave(empty));
         let timed_out = parked == Parked::TimedOut;
-        let pass_on = (!timed_out).then_some(PassOn(self));
+        let pass_on = (!timed_out).then(|| PassOn(self));
         let locked = mutex.lock();
         mem::forget(pass_on);
         match locked {

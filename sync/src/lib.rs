@@ -14,6 +14,8 @@ pub mod channel;
 mod condvar;
 mod deadlock;
 mod lot;
+pub mod mpmc;
+pub mod mpsc;
 #[expect(unsafe_code, reason = "the value under the lock; see docs/unsafe.md")]
 mod mutex;
 #[expect(unsafe_code, reason = "a wait in a `select`; see docs/unsafe.md")]

@@ -110,7 +110,7 @@ impl Lists {
 fn bucket(key: usize) -> &'static Bucket {
     const MULTIPLIER: u64 = 0x9E37_79B9_7F4A_7C15;
     let hash = (key as u64).wrapping_mul(MULTIPLIER);
-    &buckets()[(hash >> 32) as usize % BUCKETS]
+    &buckets()[(hash >> 32) as usize & (BUCKETS - 1)]
 }
 
 /// Runs `f` on the list of `key`, under the lock of its bucket. What it claims is for the caller to schedule, after this returns.

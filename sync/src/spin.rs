@@ -32,6 +32,7 @@
 use std::{
     cell::UnsafeCell,
     fmt,
+    marker::PhantomData,
     ops::{Deref, DerefMut},
     panic::{RefUnwindSafe, UnwindSafe},
 };
@@ -77,7 +78,7 @@ impl<T> SpinLock<T> {
         if !self.try_take() {
             self.take_contended();
         }
-        SpinGuard(self)
+        SpinGuard(self, PhantomData)
     }
 
     // Not a swap: one that fails would store as well, and a model cannot tell that the holder's store comes after it.
@@ -92,7 +93,12 @@ impl<T> SpinLock<T> {
             let mut spins = 0;
             while self.locked.load(Relaxed) {
                 spins += 1;
-                if spins % SPINS == 0 { thread::yield_now() } else { hint::spin_loop() }
+                if spins < SPINS {
+                    hint::spin_loop();
+                } else {
+                    thread::yield_now();
+                    spins = 0;
+                }
             }
             if self.try_take() {
                 return;
@@ -119,8 +125,10 @@ impl<T> fmt::Debug for SpinLock<T> {
 }
 
 /// The right to the value.
+///
+/// As much `Sync` as a mutable borrow of the value is.
 #[derive(Debug)]
-pub struct SpinGuard<'a, T>(&'a SpinLock<T>);
+pub struct SpinGuard<'a, T>(&'a SpinLock<T>, PhantomData<&'a mut T>);
 
 impl<T> Deref for SpinGuard<'_, T> {
     type Target = T;

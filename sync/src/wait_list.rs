@@ -341,12 +341,14 @@ impl Wait {
 #[inline]
 pub(crate) fn wait<S>(
     registry: &Lock<S>,
-    mut locked: LockGuard<'_, S>,
+    locked: LockGuard<'_, S>,
     wait: Wait,
     list: impl Fn(&mut S) -> &mut WaitList,
     before: impl FnOnce(),
     left: impl FnOnce(&mut S),
 ) -> Option<usize> {
+    // Released before the closures are dropped, if the wait cannot begin: they may own what takes locks when it is dropped.
+    let mut locked = locked;
     // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
     let mut waiter = unsafe { Waiter::new(wait.reason) };
     let entry = Entry::new(&waiter, wait.ask);

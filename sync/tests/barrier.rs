@@ -111,16 +111,23 @@ fn who_is_cancelled_while_waiting_does_not_count() {
 #[test]
 fn a_cancellation_that_races_with_the_last_to_come_counts_or_does_not() {
     each_config(|config| {
-        for _ in 0..stress(20) {
+        for turn in 0..stress(50) {
             let barrier = Arc::new(Barrier::new(2));
             let (ending, other) = (config.build(), config.build());
             let theirs = Arc::clone(&barrier);
             let cancelled = ending.handle().spawn(move || theirs.wait().is_leader());
             until_waiting(cancelled.thread(), WaitReason::Barrier);
-            let theirs = Arc::clone(&barrier);
-            let second = other.handle().spawn(move || theirs.wait().is_leader());
+            let (theirs, runtime) = (Arc::clone(&barrier), ending.handle().clone());
+            let second = other.handle().spawn(move || {
+                // Comes a little after the end has begun.
+                wait_until(|| runtime.try_spawn(|| ()).is_err());
+                for i in 0..turn * 100 {
+                    std::hint::black_box(i);
+                }
+                theirs.wait().is_leader()
+            });
             drop(ending);
-            let met = cancelled.join().is_ok();
+            let met = cancelled.join().map_err(|payload| assert!(payload.is::<Cancelled>())).is_ok();
             wait_until(|| second.is_finished() || is_waiting(second.thread(), WaitReason::Barrier));
             assert!(second.is_finished() || !met);
             if !second.is_finished() {
@@ -128,6 +135,21 @@ fn a_cancellation_that_races_with_the_last_to_come_counts_or_does_not() {
                 assert!(!second.join().unwrap());
             }
         }
+    });
+}
+
+#[test]
+fn who_may_not_wait_does_not_count() {
+    each_run(|| {
+        let barrier = Arc::new(Barrier::new(2));
+        let theirs = Arc::clone(&barrier);
+        let failed = thread::spawn(move || thread::no_suspend(|| theirs.wait().is_leader()));
+        assert!(failed.join().is_err());
+        let theirs = Arc::clone(&barrier);
+        let first = thread::spawn(move || theirs.wait().is_leader());
+        until_waiting(first.thread(), WaitReason::Barrier);
+        assert!(barrier.wait().is_leader());
+        assert!(!first.join().unwrap());
     });
 }
 

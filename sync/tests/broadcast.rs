@@ -391,3 +391,25 @@ fn what_they_look_like() {
     assert_eq!(RecvError::Lagged(3).to_string(), "channel lagged by 3");
     assert_eq!(SendError(1).to_string(), "channel closed");
 }
+
+#[test]
+fn receivers_that_go_while_values_come_cost_the_others_none() {
+    each_run(|| {
+        let (sender, mut stays) = broadcast::channel::<usize>(1024);
+        for _ in 0..stress(40) {
+            let goes: Vec<_> = (0..3).map(|_| sender.subscribe()).collect();
+            let sending = {
+                let sender = sender.clone();
+                spawn_either(1, move || (0..200).for_each(|i| drop(sender.send(i))))
+            };
+            let going: Vec<_> =
+                goes.into_iter().enumerate().map(|(n, r)| spawn_either(n, || drop(r))).collect();
+            for i in 0..200 {
+                assert_eq!(stays.recv(), Ok(i));
+            }
+            sending.join();
+            going.into_iter().for_each(Either::join);
+            assert_eq!(sender.len(), 0, "all have been seen");
+        }
+    });
+}

@@ -157,6 +157,32 @@ fn no_notification_is_lost_to_a_wait_whose_time_is_up() {
 }
 
 #[test]
+fn a_notification_that_finds_only_those_whose_time_is_up_is_kept() {
+    each_run(|| {
+        for _ in 0..stress(5) {
+            let (notify, first) = (Arc::new(Notify::new()), Arc::new(AtomicBool::new(true)));
+            let deadline = Instant::now() + Duration::from_millis(2);
+            let waiters: Vec<_> = (0..50)
+                .map(|_| {
+                    let (notify, first) = (Arc::clone(&notify), Arc::clone(&first));
+                    thread::spawn(move || {
+                        let notified = notify.wait_until(deadline);
+                        // The others are still in the list, but their waits have ended at the same moment.
+                        if first.swap(false, SeqCst) {
+                            notify.notify_one();
+                        }
+                        notified
+                    })
+                })
+                .collect();
+            let notified =
+                waiters.into_iter().filter_map(|waiter| waiter.join().ok()).filter(|notified| *notified);
+            assert_eq!(notified.count() + usize::from(has_permit(&notify)), 1);
+        }
+    });
+}
+
+#[test]
 fn no_notification_is_lost_to_those_who_are_cancelled() {
     each_config(|config| {
         let (runtime, notify) = (config.build(), Arc::new(Notify::new()));

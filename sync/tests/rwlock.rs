@@ -63,13 +63,13 @@ fn readers_and_writers_of_both_kinds_keep_each_other_out() {
                     let (lock, inside) = &*shared;
                     let (mut seed, mut writes) = (i + 1, 0);
                     for _ in 0..n {
-                        let yields = random(&mut seed) % 10 == 0;
+                        let yields = random(&mut seed).is_multiple_of(10);
                         let pause = || {
                             if yields {
                                 thread::yield_now()
                             }
                         };
-                        if random(&mut seed) % 5 == 0 {
+                        if random(&mut seed).is_multiple_of(5) {
                             let mut guard = lock.write().unwrap();
                             inside.write(pause);
                             *guard += 1;

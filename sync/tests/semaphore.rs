@@ -262,6 +262,31 @@ fn those_behind_one_that_times_out_go_on() {
 }
 
 #[test]
+fn permits_that_find_only_those_whose_time_is_up_are_kept() {
+    each_run(|| {
+        for _ in 0..stress(5) {
+            let (semaphore, first) = (Arc::new(Semaphore::new(0)), Arc::new(AtomicBool::new(true)));
+            let deadline = Instant::now() + Duration::from_millis(2);
+            let waiters: Vec<_> = (0..50)
+                .map(|_| {
+                    let (semaphore, first) = (Arc::clone(&semaphore), Arc::clone(&first));
+                    thread::spawn(move || {
+                        let permit = semaphore.acquire_many_until(2, deadline);
+                        // The others are still in line, but their waits have ended at the same moment.
+                        if first.swap(false, SeqCst) {
+                            semaphore.add_permits(3);
+                        }
+                        drop(permit);
+                    })
+                })
+                .collect();
+            waiters.into_iter().for_each(|waiter| waiter.join().unwrap());
+            assert_eq!(semaphore.available_permits(), 3);
+        }
+    });
+}
+
+#[test]
 fn those_behind_one_that_is_cancelled_go_on() {
     each_config(|config| {
         let (runtime, semaphore) = (config.build(), Arc::new(Semaphore::new(1)));

@@ -34,8 +34,8 @@ const BATCH: usize = 128;
 ///
 /// # Suspension
 ///
-/// Entries are fetched in batches: now and then `next` parks the green thread until there are more. Outside the runtime it blocks the
-/// OS thread.
+/// Entries are fetched in batches: now and then `next` parks the green thread until there are more. Outside the runtime it
+/// blocks the OS thread.
 ///
 /// # Cancellation
 ///

@@ -35,8 +35,8 @@ use crate::source::Source;
 /// An open file, as [`std::fs::File`].
 ///
 /// It is read and written through [`Read`](io::Read), [`Write`](io::Write) and [`Seek`](io::Seek), also through a shared
-/// reference; and at offsets through [`std::os::unix::fs::FileExt`]. Clones share one position. Errors and results are `std`'s. What
-/// only `std` can have: a file in an [`Arc`] is read through `&*file`.
+/// reference; and at offsets through [`std::os::unix::fs::FileExt`]. Clones share one position. Errors and results are
+/// `std`'s. What only `std` can have: a file in an [`Arc`] is read through `&*file`.
 ///
 /// What is written is handed to the system by each write, whose error it is, and nothing is read ahead: as in `std` there is no
 /// buffer. Wrap a file in a [`BufReader`](io::BufReader) or [`BufWriter`](io::BufWriter) to have one.
@@ -45,25 +45,25 @@ use crate::source::Source;
 ///
 /// # Suspension
 ///
-/// Reading what the system has in its cache takes one system call and suspends nothing. What may have to wait for a disk is done on
-/// the pool of OS threads that [`unblock`] runs closures on, and parks the green thread meanwhile. So is every other
+/// Reading what the system has in its cache takes one system call and suspends nothing. What may have to wait for a disk is
+/// done on the pool of OS threads that [`unblock`] runs closures on, and parks the green thread meanwhile. So is every other
 /// operation that may touch the disk. Files in memory (tmpfs) are read and written on the spot.
 ///
-/// A FIFO, a terminal or another device waits for somebody else: reading and writing parks the green thread until it is ready, as with a
-/// socket, and does not occupy the pool.
+/// A FIFO, a terminal or another device waits for somebody else: reading and writing parks the green thread until it is
+/// ready, as with a socket, and does not occupy the pool.
 ///
 /// On an OS thread outside the runtime an operation blocks, as `std`'s.
 ///
 /// # Cancellation
 ///
-/// An operation on a disk that has begun is not interrupted: the cancellation takes effect at the next wait, so the position and the
-/// contents are what the program knows of. A wait for a FIFO, a terminal or a device ends, and nothing is lost: nothing had been read, and
-/// nothing written. For locks see [`lock`](Self::lock).
+/// An operation on a disk that has begun is not interrupted: the cancellation takes effect at the next wait, so the position
+/// and the contents are what the program knows of. A wait for a FIFO, a terminal or a device ends, and nothing is lost:
+/// nothing had been read, and nothing written. For locks see [`lock`](Self::lock).
 ///
 /// # Errors
 ///
-/// Those of `std`. Besides, an operation on a FIFO, a terminal or a device fails with [`RuntimeClosed`](crate::RuntimeClosed) inside once the
-/// runtime has ended in which it has first waited.
+/// Those of `std`. Besides, an operation on a FIFO, a terminal or a device fails with
+/// [`RuntimeClosed`](crate::RuntimeClosed) inside once the runtime has ended in which it has first waited.
 ///
 /// # Examples
 ///
@@ -91,8 +91,8 @@ impl File {
     ///
     /// # Suspension
     ///
-    /// Parks the green thread (blocks the OS thread outside the runtime). A FIFO is open once somebody has opened it for writing; until
-    /// then the call occupies a thread of the pool.
+    /// Parks the green thread (blocks the OS thread outside the runtime). A FIFO is open once somebody has opened it for
+    /// writing; until then the call occupies a thread of the pool.
     ///
     /// # Cancellation
     ///
@@ -248,12 +248,13 @@ impl File {
 
     /// Takes the exclusive lock on the file. Advisory: it keeps out only those who ask for a lock too.
     ///
-    /// The lock belongs to the open file: clones share it, and it ends when the last of them is closed or one of them is unlocked.
+    /// The lock belongs to the open file: clones share it, and it ends when the last of them is closed or one of them is
+    /// unlocked.
     ///
     /// # Suspension
     ///
-    /// Parks the green thread (blocks the OS thread outside the runtime) until nobody else has a lock. Meanwhile the call occupies a
-    /// thread of the pool.
+    /// Parks the green thread (blocks the OS thread outside the runtime) until nobody else has a lock. Meanwhile the call
+    /// occupies a thread of the pool.
     ///
     /// # Cancellation
     ///

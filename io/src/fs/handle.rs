@@ -15,7 +15,7 @@
 //! | medium | which | a transfer on a green thread |
 //! |---|---|---|
 //! | direct | in memory (tmpfs); streams that whoever opened them put in non-blocking mode | is made on the spot |
-//! | storage | all other files, directories, block devices | at once if it can be, else in the pool, uncancelled |
+//! | storage | all other files, directories, block devices | at once if it can be, else in the pool, uncancelled; see also `warmth.rs` |
 //! | stream | FIFOs, terminals, devices, and what has no type | when the reactor says that it is ready |
 //!
 //! A stream that was opened here is put in non-blocking mode if it is a FIFO or a terminal, since then nobody else has
@@ -42,12 +42,12 @@
 //!
 //! - *To lend the caller's buffer to the pool while the wait cannot be cancelled.* Saves a copy of what a disk has to move
 //!   anyway; costs unsafe code whose soundness hangs on every way in which a wait may end.
-//! - *A cancellable wait, and a place where what was read without a reader is kept for the next.* Then a file has a second position,
-//!   which clones, `seek`, the conversions and other processes would have to know of.
+//! - *A cancellable wait, and a place where what was read without a reader is kept for the next.* Then a file has a second
+//!   position, which clones, `seek`, the conversions and other processes would have to know of.
 //! - *Reading ahead, writing behind.* The kernel does, and knows who else writes. Ours would return stale bytes, and lose
 //!   errors.
-//! - *Writing at once.* Where it is offered at all (not by ext4), it cuts a write in two where it would have to wait, and then what
-//!   is appended is not in one piece any more.
+//! - *Writing at once.* Where it is offered at all (not by ext4), it cuts a write in two where it would have to wait, and
+//!   then what is appended is not in one piece any more.
 //!
 //! # Checked by
 //!
@@ -59,7 +59,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, IsTerminal},
     os::{
         fd::{AsFd, BorrowedFd},
         unix::fs::FileTypeExt,
@@ -67,12 +67,9 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use std::io::IsTerminal;
-
 use sward_runtime::{cancel, is_green, unblock};
 
 use super::warmth::Warmth;
-
 use crate::{
     prim::{
         Mutex,

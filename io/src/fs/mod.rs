@@ -6,9 +6,9 @@
 //!
 //! # Suspension
 //!
-//! Reading what the system has in its cache takes one system call and suspends nothing. All else that may touch a disk runs on a
-//! pool of OS threads, while the green thread is parked. FIFOs, terminals and other devices are waited for as sockets are. On an OS thread
-//! outside the runtime everything blocks, as in `std`.
+//! Reading what the system has in its cache takes one system call and suspends nothing. All else that may touch a disk runs
+//! on a pool of OS threads, while the green thread is parked. FIFOs, terminals and other devices are waited for as sockets
+//! are. On an OS thread outside the runtime everything blocks, as in `std`.
 //!
 //! # Cancellation
 //!

@@ -170,8 +170,8 @@ impl OpenOptions {
     ///
     /// # Suspension
     ///
-    /// Parks the green thread (blocks the OS thread outside the runtime). A FIFO is open once somebody has opened its other end; until
-    /// then the call occupies a thread of the pool.
+    /// Parks the green thread (blocks the OS thread outside the runtime). A FIFO is open once somebody has opened its other
+    /// end; until then the call occupies a thread of the pool.
     ///
     /// # Cancellation
     ///

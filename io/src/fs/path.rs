@@ -2,8 +2,8 @@
 //!
 //! # Suspension
 //!
-//! Each parks the green thread until the job is done. The wait is cancelled like any, for a path may lead to a FIFO or to a network
-//! that does not answer; the job is not.
+//! Each parks the green thread until the job is done. The wait is cancelled like any, for a path may lead to a FIFO or to a
+//! network that does not answer; the job is not.
 //!
 //! # Checked by
 //!

@@ -1,21 +1,21 @@
 //! How much of a file was brought into the cache ahead of its reader.
 //!
-//! Some file systems have a cache and do not say what is in it: a read at once is refused. Above all overlayfs, the root of most
-//! containers. There a job that reads one piece after another also reads what follows, and throws it away: now it is in the
-//! cache, and for a short time the next pieces are read from there on the worker. Each of them is a read of its own, so nothing is
-//! stale, and the position is where it should be. If the cache lets go of a piece so soon, the worker waits for the disk, as it
-//! does for memory that was swapped out.
+//! Some file systems have a cache and do not say what is in it: a read at once is refused. Above all overlayfs, the root of
+//! most containers. There a job that reads one piece after another also reads what follows, and throws it away: now it is in
+//! the cache, and for a short time the next pieces are read from there on the worker. Each of them is a read of its own, so
+//! nothing is stale, and the position is where it should be. If the cache lets go of a piece so soon, the worker waits for
+//! the disk, as it does for memory that was swapped out.
 //!
 //! # States
 //!
-//! *Unknown* until a piece was read in the pool (1 [`Warmth::note_read`]), then *in a row*; a piece that follows is read with what comes
-//! after it (2 [`Warmth::note_warmed`]), of which pieces are taken (3 [`Warmth::take`]). A seek or a write leads back (4
-//! [`Warmth::forget`]).
+//! *Unknown* until a piece was read in the pool (1 [`Warmth::note_read`]), then *in a row*; a piece that follows is read
+//! with what comes after it (2 [`Warmth::note_warmed`]), of which pieces are taken (3 [`Warmth::take`]). A seek or a write
+//! leads back (4 [`Warmth::forget`]).
 //!
 //! # Rejected
 //!
-//! - *On every file system that refuses.* A file on a network, or of a program in user space, may ask there before it returns what is in
-//!   the cache.
+//! - *On every file system that refuses.* A file on a network, or of a program in user space, may ask there before it
+//!   returns what is in the cache.
 //! - *To keep what was read ahead.* It would be stale when it is asked for.
 //!
 //! # Checked by

@@ -129,7 +129,8 @@ impl Child {
 
     /// Sets whether the child is killed, and reaped, if it is dropped before it has been waited for. At first it is not.
     ///
-    /// With [`Command::kill_on_drop`](super::Command::kill_on_drop) it is so from the start.
+    /// With [`Command::kill_on_drop`](super::Command::kill_on_drop) it is so from the start. Nothing is dropped when this process
+    /// ends, so then the child runs on.
     ///
     /// # Suspension
     ///

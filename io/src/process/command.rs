@@ -1,12 +1,8 @@
 //! How a process is started: `std`'s builder, whose children park whoever waits for them.
 //!
-//! # Invariants
-//!
-//! - **C1** What `pre_exec` is given runs between fork and exec, as `std` runs it: the caller's promise is passed on.
-//!
 //! # Suspension
 //!
-//! `spawn` and `exec` may yield before they begin. `status` and `output` wait.
+//! `spawn` may yield before it begins. `status` and `output` wait.
 //!
 //! # Rejected
 //!
@@ -16,12 +12,10 @@
 //! # Checked by
 //!
 //! `tests/process.rs`.
-#![expect(unsafe_code, reason = "`pre_exec` is unsafe to call")]
 
 use std::{
     ffi::OsStr,
     fmt, io,
-    os::unix::process::CommandExt,
     path::Path,
     process::{CommandArgs, CommandEnvs, ExitStatus, Output, Stdio},
 };
@@ -32,7 +26,7 @@ use super::Child;
 
 /// A builder of child processes, as [`std::process::Command`]: the methods have the same names and meaning.
 ///
-/// The methods of `std`'s `CommandExt` on Unix are here as well. A command can be used several times.
+/// What only Unix has is in [`CommandExt`](crate::os::unix::process::CommandExt), as in `std`. A command can be used several times.
 ///
 /// # Examples
 ///
@@ -430,110 +424,9 @@ impl Command {
         self.inner.get_current_dir()
     }
 
-    /// Sets the name under which the child finds itself called, in place of the program's.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_io::process::Command;
-    ///
-    /// let output = Command::new("sh").arg0("bee").args(["-c", "echo $0"]).output()?;
-    /// assert_eq!(output.stdout, b"bee\n");
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn arg0<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Self {
-        self.inner.arg0(arg);
-        self
-    }
-
-    /// Sets the child's user.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sward_io::process::Command;
-    ///
-    /// Command::new("whoami").uid(65534).status()?; // needs the right to do so
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn uid(&mut self, id: u32) -> &mut Self {
-        self.inner.uid(id);
-        self
-    }
-
-    /// Sets the child's group.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sward_io::process::Command;
-    ///
-    /// Command::new("id").gid(65534).status()?; // needs the right to do so
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn gid(&mut self, id: u32) -> &mut Self {
-        self.inner.gid(id);
-        self
-    }
-
-    /// Sets the child's process group; zero for one of its own, which signals from the terminal do not reach.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_io::process::Command;
-    ///
-    /// let mut child = Command::new("true").process_group(0).spawn()?;
-    /// assert!(child.wait()?.success());
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn process_group(&mut self, pgroup: i32) -> &mut Self {
-        self.inner.process_group(pgroup);
-        self
-    }
-
-    /// Adds a closure that the child runs just before it becomes the program. If it returns an error, so does
-    /// [`spawn`](Self::spawn).
-    ///
-    /// # Safety
-    ///
-    /// As [`std`'s](CommandExt::pre_exec): the child is a copy of this process with only the calling thread in it, so the closure may
-    /// do nothing but what is safe in a signal handler. It may not allocate, take locks, or wait for anything, least of all
-    /// as a green thread does.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::io;
-    /// use sward_io::process::Command;
-    ///
-    /// let mut command = Command::new("true");
-    /// // SAFETY: makes an error, which allocates nothing.
-    /// unsafe { command.pre_exec(|| Err(io::ErrorKind::PermissionDenied.into())) };
-    /// assert!(command.status().is_err());
-    /// ```
-    pub unsafe fn pre_exec<F>(&mut self, f: F) -> &mut Self
-    where
-        F: FnMut() -> io::Result<()> + Send + Sync + 'static,
-    {
-        // SAFETY: the caller's contract (C1).
-        unsafe { self.inner.pre_exec(f) };
-        self
-    }
-
-    /// Becomes the program: this process runs it from now on, and nothing else of it is left, no thread and no destructor.
-    /// Returns only if that fails.
-    ///
-    /// # Examples
-    ///
-    /// ```no_run
-    /// use sward_io::process::Command;
-    ///
-    /// let error = Command::new("/no/such/program").exec();
-    /// panic!("it could not be started: {error}");
-    /// ```
-    pub fn exec(&mut self) -> io::Error {
-        self.inner.exec()
+    /// The command of `std` underneath.
+    pub(crate) fn inner(&mut self) -> &mut std::process::Command {
+        &mut self.inner
     }
 }
 

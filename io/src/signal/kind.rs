@@ -178,7 +178,14 @@ impl ForbiddenSignal {
     ///
     /// # Examples
     ///
-    /// See the type.
+    /// ```
+    /// use sward_io::signal::{ForbiddenSignal, Signal, Signals};
+    ///
+    /// let error = Signals::new([Signal::Stop]).unwrap_err();
+    /// let forbidden = error.downcast::<ForbiddenSignal>()?;
+    /// assert_eq!(forbidden.signal(), Signal::Stop);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     #[must_use]
     pub fn signal(&self) -> Signal {
         self.0

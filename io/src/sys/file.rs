@@ -1,7 +1,7 @@
 //! Transfers from and to open files: as they are, and at once or not at all.
 //!
-//! A transfer *at once* takes what is in the page cache and never waits for a disk, a network or somebody else (`RWF_NOWAIT`). Not
-//! every file system offers it, and few do for writing: then it is *refused*, and nothing has happened.
+//! A transfer *at once* takes what is in the page cache and never waits for a disk, a network or somebody else
+//! (`RWF_NOWAIT`). Not every file system offers it, and few do for writing: then it is *refused*, and nothing has happened.
 //!
 //! # Suspension
 //!
@@ -166,7 +166,8 @@ pub(crate) fn kept(_: BorrowedFd<'_>) -> Kept {
     Kept::Elsewhere
 }
 
-/// Whether transfers go past the page cache (`O_DIRECT`): then those at once wait for the disk too, and buffers have to be aligned.
+/// Whether transfers go past the page cache (`O_DIRECT`): then those at once wait for the disk too, and buffers have to be
+/// aligned.
 #[cfg(target_os = "linux")]
 pub(crate) fn is_direct(fd: BorrowedFd<'_>) -> bool {
     rustix::fs::fcntl_getfl(fd).is_ok_and(|flags| flags.contains(OFlags::DIRECT))

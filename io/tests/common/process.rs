@@ -8,7 +8,7 @@ use std::{
 use rustix::process::{Pid, Signal};
 use sward_runtime::{
     runtime::{Builder, Runtime},
-    thread,
+    thread::{self, JoinHandle},
 };
 
 /// Says to a child process of a test what it is there for.
@@ -74,6 +74,11 @@ pub(crate) fn yield_until(mut condition: impl FnMut() -> bool) {
     while !condition() {
         thread::yield_now();
     }
+}
+
+/// Yields until a green thread waits for something, whose name is that of a `WaitReason`.
+pub(crate) fn until_waiting<T>(thread: &JoinHandle<T>, reason: &str) {
+    yield_until(|| format!("{:?}", thread.thread()).contains(reason));
 }
 
 /// Sends what it holds when it is dropped, also by unwinding.

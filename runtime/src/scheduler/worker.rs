@@ -724,10 +724,15 @@ fn run_task(task: &Header) {
             // SAFETY: `finish` replaced WAITING (J1).
             let waker = unsafe { &mut *task.joiner.get() }.take().expect("J1");
             // SAFETY: the joiner's frame waits for `release` before it ends (J2).
-            if let Some(claimed) = unsafe { waker.claim() } {
+            let claimed = unsafe { waker.claim() };
+            // Before foreign code runs, if it is a future's: nobody is to spin for that.
+            task.join.release();
+            if let Some(claimed) = claimed {
                 claimed.schedule();
             }
-            task.join.release();
+            drop(waker);
+            // It may have made some anew.
+            destroy_locals(task);
         }
     }
     task.state.finish();

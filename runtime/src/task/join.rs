@@ -21,7 +21,7 @@
 //! 1. [`JoinWord::wait`], 2. [`JoinWord::give_up`] and 3. [`JoinWord::detach`] by the handle; 4. [`JoinWord::finish`] and
 //!    5. [`JoinWord::release`] by the task; 6. [`JoinWord::begin_entry`], 7. [`JoinWord::enter`] and 2. by a `select`, which only
 //!    borrows the handle: it may find another there, with whom it does not share. A handle that is polled as a future enters too, and stays
-//!    entered after the call: `withdraw` comes before whatever its handle does next.
+//!    entered after the call: it gives up (2) before whatever its handle does next.
 //!
 //! # Invariants
 //!
@@ -36,7 +36,7 @@
 //!
 //! `finish` (Release) is read by `is_finished`, `wait`, `begin_entry` and `enter` (Acquire): the result. `wait` and `enter` (Release) are
 //! read by `finish` (Acquire): the waker slot. `release` (Release) is read by `give_up` (Acquire): the task is done with the waker.
-//! `give_up` (Release) is read by `begin_entry` (Acquire): what the one before did with the slot.
+//! `enter` (Release), or what `give_up` made of it, is read by `begin_entry` (Acquire): the slot, in which the one before has written.
 //!
 //! # Checked by
 //!
@@ -137,18 +137,20 @@ impl JoinWord {
         true
     }
 
-    /// Takes back the announcement of a future that was polled, if there is one. As [`give_up`](Self::give_up).
+    /// Whether a waker is announced: that of a future that was polled, for a handle that is not in a wait.
     #[inline]
     #[must_use]
-    pub fn withdraw(&self) -> bool {
-        self.0.load(Relaxed) == WAITING && self.give_up()
+    pub fn is_waited_for(&self) -> bool {
+        self.0.load(Relaxed) == WAITING
     }
 
     /// Gives the result up. `true`: it is there already and the handle must drop it.
     #[inline]
     #[must_use]
     pub fn detach(&self) -> bool {
-        self.withdraw() || self.0.compare_exchange(EMPTY, DETACHED, AcqRel, Acquire).is_err()
+        let detached = self.0.compare_exchange(EMPTY, DETACHED, AcqRel, Acquire);
+        debug_assert!(matches!(detached, Ok(_) | Err(FINISHING | FINISHED)), "the slot is in use");
+        detached.is_err()
     }
 
     /// The task has stored its result.

@@ -65,7 +65,7 @@ impl<T> Joiner<T> {
     #[inline(always)]
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let task = self.task();
-        if task.join.is_finished() || task.join.withdraw() {
+        if task.join.is_finished() || self.withdraw() {
             return true;
         }
         // SAFETY: used up in this function, which begins no other wait.
@@ -112,10 +112,28 @@ impl<T> Joiner<T> {
 }
 
 impl<T> Joiner<T> {
+    /// Takes back the waker of a future that was polled, if there is one. `true`: the task has finished meanwhile.
+    #[inline]
+    fn withdraw(&self) -> bool {
+        self.task().join.is_waited_for() && self.take_back()
+    }
+
+    #[cold]
+    fn take_back(&self) -> bool {
+        if self.task().join.give_up() {
+            return true;
+        }
+        // SAFETY: the slot is ours again until the next announcement (J1).
+        let waker = unsafe { (*self.task().joiner.get()).take() };
+        // Before anything else begins: its destructor is foreign code.
+        drop(waker);
+        false
+    }
+
     /// Takes the result if it is there; otherwise has `waker` woken when it is.
     fn poll(&mut self, waker: &std::task::Waker) -> Poll<Result<T>> {
         let task = self.task();
-        if !task.join.is_finished() && !task.join.withdraw() {
+        if !task.join.is_finished() && !self.withdraw() {
             // SAFETY: a foreign waker needs no frame.
             if unsafe { self.ending().enter(Waker::foreign(waker.clone())) } {
                 return Poll::Pending;
@@ -128,7 +146,7 @@ impl<T> Joiner<T> {
 
 impl<T> Drop for Joiner<T> {
     fn drop(&mut self) {
-        if self.task().join.detach() {
+        if self.withdraw() || self.task().join.detach() {
             // SAFETY: it has finished, so the result is the handle's (J3).
             unsafe { self.task().drop_output() };
         }
@@ -171,8 +189,12 @@ impl Ending<'_> {
         task.join.enter()
     }
 
-    /// Undoes [`enter`](Self::enter), which returned `true`. The waker is not used any more when this returns.
-    pub fn leave(self) {
+    /// Undoes [`enter`](Self::enter). The waker is not used any more when this returns.
+    ///
+    /// # Safety
+    ///
+    /// `enter` returned `true`, and this is called once for it.
+    pub unsafe fn leave(self) {
         let _ = self.0.join.give_up();
     }
 }

@@ -29,7 +29,7 @@ use sward_runtime::{
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 /// Panics that tests provoke: their own, and those of the libraries that are documented.
-const EXPECTED: [&str; 12] = [
+const EXPECTED: [&str; 18] = [
     ON_PURPOSE,
     "a scoped thread panicked",
     "a suspension inside `no_suspend`",
@@ -42,6 +42,12 @@ const EXPECTED: [&str; 12] = [
     "MAX_PERMITS",
     "permits from different semaphore",
     "deadlock: ",
+    "`SelectedOperation`",
+    "added to `Select`",
+    "wasn't selected",
+    "by one `select` at a time",
+    "no operation with this index",
+    "index out of bounds; ",
 ];
 
 /// After so long a test has hung.

@@ -34,6 +34,7 @@ mod state;
 
 use std::{
     fmt,
+    panic::{self, AssertUnwindSafe},
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -505,8 +506,9 @@ impl<T: Clone> Receiver<T> {
         loop {
             let mut state = self.shared.lock();
             let error = match state.take(&mut self.next) {
-                Ok(value) => {
+                Ok((value, seen)) => {
                     drop(state);
+                    drop(seen);
                     return Ok(Arc::unwrap_or_clone(value));
                 }
                 Err(error) => error,
@@ -547,7 +549,7 @@ impl<T: Clone> Receiver<T> {
     /// ```
     pub fn try_recv(&mut self) -> Result<T, TryRecvError> {
         budget::spend();
-        let value = self.shared.lock().take(&mut self.next)?;
+        let (value, _seen) = self.shared.lock().take(&mut self.next)?;
         Ok(Arc::unwrap_or_clone(value))
     }
 }
@@ -586,9 +588,16 @@ impl<T> Drop for Receiver<T> {
         let end = state.tail();
         drop(state);
         // One by one: their number is not bounded by anything small, and the lock is not to be held for long.
+        let mut panicked = None;
         while self.next < end {
             let seen = self.shared.lock().take(&mut self.next);
-            drop(seen);
+            // Also if one's destructor panics, the counts of the others must come out right.
+            if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| drop(seen))) {
+                panicked.get_or_insert(payload);
+            }
+        }
+        if let Some(payload) = panicked {
+            panic::resume_unwind(payload);
         }
     }
 }

@@ -68,8 +68,9 @@ impl<T> State<T> {
         Some(sent.value)
     }
 
-    /// Takes value number `next` for a receiver, which goes on to the one after it; or to the oldest that is left, if it lags.
-    pub(super) fn take(&mut self, next: &mut u64) -> Result<Arc<T>, TryRecvError> {
+    /// Takes value number `next` for a receiver, which goes on to the one after it; or to the oldest that is left, if it lags. With it come
+    /// those behind it that all have seen meanwhile: a receiver that goes sees its values last.
+    pub(super) fn take(&mut self, next: &mut u64) -> Result<(Arc<T>, Vec<Arc<T>>), TryRecvError> {
         let Some(at) = next.checked_sub(self.head) else {
             let missed = self.head - *next;
             *next = self.head;
@@ -80,11 +81,15 @@ impl<T> State<T> {
         };
         *next += 1;
         sent.unseen -= 1;
-        if sent.unseen > 0 {
-            return Ok(Arc::clone(&sent.value));
+        if sent.unseen > 0 || at > 0 {
+            return Ok((Arc::clone(&sent.value), Vec::new()));
         }
-        debug_assert_eq!(at, 0, "all before it have been seen too (B2)");
-        Ok(self.pop().expect("just found"))
+        let value = self.pop().expect("just found");
+        let mut seen = Vec::new();
+        while self.buffer.front().is_some_and(|sent| sent.unseen == 0) {
+            seen.extend(self.pop());
+        }
+        Ok((value, seen))
     }
 
     /// Takes all values out, nobody being left to see them.

@@ -288,7 +288,8 @@ impl<H: Joinable> Arm for H {
     }
 
     fn leave(&self, _: &Entry, _: bool) -> Option<Token> {
-        self.ending().leave();
+        // SAFETY: called once, after an `enter` that made an entry (A1).
+        unsafe { self.ending().leave() };
         None
     }
 
@@ -350,7 +351,10 @@ impl<T> Arm for RecvArm<'_, T> {
     }
 
     fn abandon(&self, token: Token) {
-        self.receiver.abandon(token);
+        match (&self.receiver.flavor, self.slot.take()) {
+            (Flavor::Chan(chan), Some(message)) => chan.give_back(message),
+            _ => self.receiver.abandon(token),
+        }
     }
 
     fn is_ready(&self) -> bool {

@@ -200,6 +200,11 @@ impl<T> Slot<T> {
         Ask::slot(self.0.as_ptr().cast())
     }
 
+    /// Takes what lies there. The wait is over.
+    pub(super) fn take(&self) -> Option<T> {
+        self.0.take()
+    }
+
     /// What lies there.
     pub(super) fn into_inner(self) -> Option<T> {
         self.0.into_inner()
@@ -435,6 +440,10 @@ impl<T> Chan<T> {
 
     pub(crate) fn capacity(&self) -> Option<usize> {
         self.capacity
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.state.lock().buffer.is_empty()
     }
 
     /// How many messages are in the buffer.

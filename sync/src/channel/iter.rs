@@ -4,17 +4,42 @@ use std::{fmt, iter::FusedIterator};
 
 use super::Receiver;
 
-/// The messages of a channel, waiting for each, until the channel is empty and disconnected. Made by [`Receiver::iter`].
+/// The messages of a channel, waiting for each, until it is empty and there are no senders any more. Made by [`Receiver::iter`].
+///
+/// # Examples
+///
+/// ```
+/// use sward_sync::channel::unbounded;
+///
+/// let (sender, receiver) = unbounded();
+/// sender.send(1).unwrap();
+/// drop(sender);
+/// for message in &receiver {
+///     assert_eq!(message, 1);
+/// }
+/// ```
 pub struct Iter<'a, T> {
     pub(super) receiver: &'a Receiver<T>,
 }
 
-/// The messages that are in a channel, without waiting. Made by [`Receiver::try_iter`].
+/// The messages that are in a channel, without waiting for more. Made by [`Receiver::try_iter`].
 pub struct TryIter<'a, T> {
     pub(super) receiver: &'a Receiver<T>,
 }
 
 /// As [`Iter`], with a receiver of its own. Made by `into_iter`.
+///
+/// # Examples
+///
+/// ```
+/// use sward_sync::channel::unbounded;
+///
+/// let (sender, receiver) = unbounded();
+/// let mut messages = receiver.into_iter();
+/// sender.send(1).unwrap();
+/// drop(sender);
+/// assert_eq!((messages.next(), messages.next()), (Some(1), None));
+/// ```
 pub struct IntoIter<T> {
     receiver: Receiver<T>,
 }

@@ -33,10 +33,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use sward_runtime::{
-    budget,
-    park::{Claimed, WaitReason},
-};
+use sward_runtime::{budget, park::WaitReason};
 
 use self::error::{RecvError, RecvTimeoutError, TryRecvError};
 use crate::{
@@ -368,12 +365,12 @@ impl<T> Receiver<T> {
     /// assert!(receiver.try_recv().is_err());
     /// ```
     pub fn close(&mut self) {
-        if let Some(shared) = &self.0 {
-            let mut state = shared.lock();
-            let sender = state.close();
-            drop(state);
-            drop(sender);
-        }
+        let Some(shared) = &self.0 else { return };
+        let mut state = shared.lock();
+        state.open = false;
+        let sender = state.waiting.claim_front(LOOK_AGAIN);
+        drop(state);
+        drop(sender);
     }
 
     /// Whether it has received the value, or found that there will be none.
@@ -415,12 +412,6 @@ impl<T> Receiver<T> {
 }
 
 impl<T> State<T> {
-    /// No value is taken any more. Returns the sender, if it waits for that.
-    fn close(&mut self) -> Option<Claimed> {
-        self.open = false;
-        self.waiting.claim_front(LOOK_AGAIN)
-    }
-
     fn take(&mut self) -> Result<T, TryRecvError> {
         match self.value.take() {
             Some(value) => Ok(value),
@@ -443,14 +434,7 @@ impl<T> Drop for Sender<T> {
 
 impl<T> Drop for Receiver<T> {
     fn drop(&mut self) {
-        let Some(shared) = &self.0 else { return };
-        let mut state = shared.lock();
-        let sender = state.close();
-        // Now, and not with the sender, to whom it does not belong any more.
-        let unreceived = state.value.take();
-        drop(state);
-        drop(sender);
-        drop(unreceived);
+        self.close();
     }
 }
 

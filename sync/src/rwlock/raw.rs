@@ -333,9 +333,9 @@ impl RawRwLock {
         match (list.claim_first(reply), ask) {
             (Some(claimed), _) => ready.push(claimed),
             // It has given up: what it would have got is taken back.
-            (None, READ) => drop(self.0.fetch_sub(READER, Release)),
+            (None, READ) => drop(self.0.fetch_sub(READER, Relaxed)),
             (None, WRITE) => drop(self.0.fetch_and(!WOKEN, Relaxed)),
-            (None, _) => drop(self.0.fetch_and(!WRITER, Release)),
+            (None, _) => drop(self.0.fetch_and(!WRITER, Relaxed)),
         }
         true
     }

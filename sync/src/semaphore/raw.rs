@@ -250,22 +250,23 @@ impl RawSemaphore {
 
     fn serve_list(&self, list: &mut WaitList, served: &mut Batch) {
         while let Some(front) = list.front() {
-            let n = front.ask().number << SHIFT;
+            let n = front.ask().number;
             // Nobody else takes any meanwhile (S1).
-            if self.0.load(Relaxed) < n {
+            if self.0.load(Relaxed) >> SHIFT < n {
                 return;
             }
+            let n = n << SHIFT;
             self.0.fetch_sub(n, Acquire);
             match list.try_claim_front(GIVEN) {
                 Some(claimed) => served.push(claimed),
-                None => _ = self.0.fetch_add(n, Release),
+                None => _ = self.0.fetch_add(n, Relaxed),
             }
         }
     }
 
     /// Lets all who wait go, and nobody wait again.
     pub(crate) fn close(&self) {
-        if self.0.fetch_or(CLOSED, Release) & WAITING == 0 {
+        if self.0.fetch_or(CLOSED, Relaxed) & WAITING == 0 {
             return;
         }
         let mut ready = lot::with(self.key(), |list| {

@@ -53,3 +53,19 @@ pub(crate) fn panic_text(payload: &(dyn std::any::Any + Send)) -> &str {
     let text = payload.downcast_ref::<String>().map(String::as_str);
     text.or_else(|| payload.downcast_ref::<&str>().copied()).expect("it panicked with a text")
 }
+
+/// Runs `body` on green threads of every kind of runtime, and on an OS thread.
+#[track_caller]
+pub(crate) fn everywhere(body: impl Fn() + Sync) {
+    each_run(&body);
+    let _watchdog = Watchdog::new();
+    body();
+}
+
+/// What `f` says as it panics, or as its result does when it is dropped.
+#[track_caller]
+pub(crate) fn panics_with<R>(f: impl FnOnce() -> R) -> String {
+    quiet_panics();
+    let run = std::panic::AssertUnwindSafe(|| drop(f()));
+    panic_text(&*std::panic::catch_unwind(run).expect_err("it did not panic")).to_owned()
+}

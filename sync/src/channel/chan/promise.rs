@@ -15,10 +15,7 @@
 
 use std::collections::VecDeque;
 
-use sward_runtime::{
-    cancel,
-    park::WaitReason,
-};
+use sward_runtime::{cancel, park::WaitReason};
 
 use super::{Chan, End, Got, Put, Side, Slot, State, Woken, reply};
 use crate::wait_list::{self, Ask, Entry, Wait, WaitList};
@@ -63,8 +60,10 @@ impl<T> State<T> {
 
     /// What was promised, the channel being without receivers: all of it nobody's.
     pub(super) fn clear_promised(&mut self) -> VecDeque<Option<T>> {
-        let promised = self.selects.as_mut().map(|selects| std::mem::take(&mut selects.promised)).unwrap_or_default();
-        self.orphans -= promised.len();
+        let promised =
+            self.selects.as_mut().map(|selects| std::mem::take(&mut selects.promised)).unwrap_or_default();
+        // There are more promised if a selected operation was forgotten.
+        self.orphans = self.orphans.saturating_sub(promised.len());
         promised
     }
 
@@ -306,6 +305,16 @@ impl<T> Chan<T> {
         }
     }
 
+    /// Takes back the message of a selected receiving.
+    pub(crate) fn give_back(&self, message: T) {
+        let mut state = self.state.lock();
+        state.orphans += 1;
+        state.selects().promised.push_front(Some(message));
+        let woken = state.deliver_orphan();
+        drop(state);
+        drop(woken);
+    }
+
     /// Takes back what was selected and not completed. No message is lost.
     pub(crate) fn abandon(&self, end: End, selected: Selected) {
         let mut woken = Vec::new();
@@ -327,4 +336,3 @@ impl<T> Chan<T> {
         drop(woken);
     }
 }
-
