@@ -256,7 +256,6 @@ impl Waiter {
     /// # Suspension
     ///
     /// Parks the green thread; blocks an OS thread outside the runtime.
-    #[expect(clippy::missing_panics_doc, reason = "an invariant of this crate")]
     #[inline(always)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };

@@ -50,9 +50,7 @@ pub use parker::{Parker, Unparker};
 pub use poison::{LockResult, LockTimeoutError, LockTimeoutResult, PoisonError, TryLockError, TryLockResult};
 pub use pool::{Pool, PoolGuard};
 pub use reentrant::{ReentrantLock, ReentrantLockGuard};
-pub use rwlock::{
-    MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard,
-};
+pub use rwlock::{MappedRwLockReadGuard, MappedRwLockWriteGuard, RwLock, RwLockReadGuard, RwLockWriteGuard};
 pub use semaphore::{
     AcquireError, AcquireTimeoutError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
 };

@@ -400,7 +400,7 @@ fn receivers_that_go_while_values_come_cost_the_others_none() {
             let goes: Vec<_> = (0..3).map(|_| sender.subscribe()).collect();
             let sending = {
                 let sender = sender.clone();
-                spawn_either(1, move || (0..200).for_each(|i| drop(sender.send(i))))
+                spawn_either(1, move || (0..200).for_each(|i| _ = sender.send(i)))
             };
             let going: Vec<_> =
                 goes.into_iter().enumerate().map(|(n, r)| spawn_either(n, || drop(r))).collect();

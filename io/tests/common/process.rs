@@ -3,6 +3,7 @@
 use std::{
     env, fs,
     process::{Command, Stdio},
+    sync::{Once, mpsc},
 };
 
 use rustix::process::{Pid, Signal};
@@ -14,9 +15,12 @@ use sward_runtime::{
 /// Says to a child process of a test what it is there for.
 const ROLE: &str = "SWARD_TEST_ROLE";
 
-/// What this process is there for, if it is a child of a test.
+/// What this process is there for, if it is a child of a test. Then it has a watchdog, for its parent may not live to see its end.
 pub(crate) fn role() -> Option<String> {
-    env::var(ROLE).ok()
+    static WATCHED: Once = Once::new();
+    let role = env::var(ROLE).ok()?;
+    WATCHED.call_once(|| std::mem::forget(super::watchdog()));
+    Some(role)
 }
 
 /// A command that runs the test `name` of this binary in a process of its own, in which [`role`] is `role`.
@@ -29,7 +33,6 @@ pub(crate) fn in_role(name: &str, role: &str) -> Command {
 /// Runs a test in a process of its own: for what belongs to the process, as signals and numbers of descriptors.
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     if role().is_some() {
-        let _watchdog = super::watchdog();
         return test();
     }
     let output = in_role(name, "alone").stdin(Stdio::null()).output().expect("the test binary runs again");
@@ -82,7 +85,7 @@ pub(crate) fn until_waiting<T>(thread: &JoinHandle<T>, reason: &str) {
 }
 
 /// Sends what it holds when it is dropped, also by unwinding.
-pub(crate) struct Returned<T>(pub(crate) Option<T>, pub(crate) std::sync::mpsc::Sender<T>);
+pub(crate) struct Returned<T>(pub(crate) Option<T>, pub(crate) mpsc::Sender<T>);
 
 impl<T> Drop for Returned<T> {
     fn drop(&mut self) {

@@ -19,12 +19,12 @@ use std::{
     time::{Duration, Instant},
 };
 
+#[doc(hidden)]
+pub use self::handle::Ending;
 pub(crate) use self::{
     handle::Joiner,
     spawn::{Rejected, Spawn},
 };
-#[doc(hidden)]
-pub use self::handle::Ending;
 pub use self::{
     handle::{JoinHandle, Thread, ThreadId},
     scope::{Scope, ScopedJoinHandle, scope},

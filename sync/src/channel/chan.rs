@@ -50,7 +50,7 @@
 //!
 //! Go's `chan.go`: direct hand-over, and a lock for the whole.
 
-use std::{cell::Cell, time::Instant};
+use std::{cell::Cell, mem::ManuallyDrop, time::Instant};
 
 use sward_runtime::{
     budget,
@@ -410,9 +410,11 @@ impl<T> State<T> {
     }
 
     /// All messages, the channel being without receivers.
-    fn clear(&mut self) -> impl Sized + use<T> {
+    fn clear(&mut self) -> impl Iterator<Item = T> + use<T> {
         self.room = 0;
-        (std::mem::replace(&mut self.buffer, Fifo::new()), self.clear_promised())
+        let mut buffer = std::mem::replace(&mut self.buffer, Fifo::new());
+        let promised = self.clear_promised().into_iter().flatten();
+        promised.chain(std::iter::from_fn(move || buffer.pop()))
     }
 
     /// Somebody is about to wait: without a buffer, an operation at `end` can be done now.
@@ -482,8 +484,11 @@ impl<T> Chan<T> {
         let unreceived = (end == End::Recv).then(|| state.clear());
         drop(state);
         batch.schedule();
-        // Last, because it runs the destructors of messages.
-        drop(unreceived);
+        // Last, because it runs the destructors of messages. One that panics ends it: the unwinding leaks what is left, since a second panic
+        // would be an abort.
+        let mut unreceived = ManuallyDrop::new(unreceived.into_iter().flatten());
+        unreceived.by_ref().for_each(drop);
+        drop(ManuallyDrop::into_inner(unreceived));
     }
 
     /// Sends without waiting.
@@ -581,7 +586,9 @@ impl<T> Chan<T> {
             return Ok(message);
         }
         match self.take_and_wake(state) {
-            Ok(Got::Promised) => self.recv_promised(|| self.take_and_wake(self.state.lock()).unwrap_or(Got::Empty)),
+            Ok(Got::Promised) => {
+                self.recv_promised(|| self.take_and_wake(self.state.lock()).unwrap_or(Got::Empty))
+            }
             Ok(got) => got.into_result(),
             Err(_) => Err(NotReceived::Empty),
         }
@@ -618,7 +625,10 @@ impl<T> Chan<T> {
 
     /// Receives if it can be done now. Otherwise the channel stays locked.
     #[inline]
-    fn take_and_wake<'a>(&'a self, mut state: LockGuard<'a, State<T>>) -> Result<Got<T>, LockGuard<'a, State<T>>> {
+    fn take_and_wake<'a>(
+        &'a self,
+        mut state: LockGuard<'a, State<T>>,
+    ) -> Result<Got<T>, LockGuard<'a, State<T>>> {
         match state.take() {
             (Got::Empty, _) => Err(state),
             (got, woken) => {

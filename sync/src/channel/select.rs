@@ -86,11 +86,13 @@ pub struct Case<'a> {
 }
 
 /// Until when to wait.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Limit {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Limit {
     /// Not at all.
     Now,
+    /// Without end.
     Never,
+    /// At most so long.
     At(Instant),
 }
 
@@ -114,7 +116,9 @@ enum Waited {
 }
 
 impl Limit {
-    fn after(timeout: Duration) -> Self {
+    /// A limit from now on.
+    #[must_use]
+    pub fn after(timeout: Duration) -> Self {
         Instant::now().checked_add(timeout).map_or(Self::Never, Self::At)
     }
 
@@ -147,7 +151,12 @@ fn run(cases: &mut [Case<'_>], aim: Aim, biased: bool, limit: Limit) -> Option<(
 
 /// (1) Tries the operations, in random order unless `biased`.
 #[inline]
-fn try_each(cases: &mut [Case<'_>], aim: Aim, biased: bool, waited: Option<Instant>) -> Option<(usize, Token)> {
+fn try_each(
+    cases: &mut [Case<'_>],
+    aim: Aim,
+    biased: bool,
+    waited: Option<Instant>,
+) -> Option<(usize, Token)> {
     let mut random = if biased || cases.len() < 2 { 0 } else { random() };
     for at in 0..cases.len() {
         let left = cases.len() - at;
@@ -187,7 +196,9 @@ impl Entries<'_> {
             match entered {
                 Entered::Ready => return false,
                 Entered::Waits => {}
-                Entered::Until(when) => self.until = self.until.map_or(Some(when), |until| Some(until.min(when))),
+                Entered::Until(when) => {
+                    self.until = self.until.map_or(Some(when), |until| Some(until.min(when)))
+                }
             }
             self.entered += 1;
         }
@@ -247,7 +258,7 @@ fn wait(cases: &[Case<'_>], aim: Aim, deadline: Option<Instant>) -> Waited {
 /// A number below `n`, from a random one.
 #[inline]
 fn scale(random: u32, n: usize) -> usize {
-    (u64::from(random) * n as u64 >> 32) as usize
+    ((u64::from(random) * n as u64) >> 32) as usize
 }
 
 /// The random number after another. Marsaglia's xorshift.

@@ -128,9 +128,7 @@ impl<T> Sender<T> {
         match self.try_send(message) {
             Ok(()) => Ok(()),
             Err(TrySendError::Disconnected(message)) => Err(SendTimeoutError::Disconnected(message)),
-            Err(TrySendError::Full(message)) => {
-                self.send_until(message, Instant::now().checked_add(timeout))
-            }
+            Err(TrySendError::Full(message)) => self.send_until(message, Instant::now().checked_add(timeout)),
         }
     }
 

@@ -223,6 +223,10 @@ impl<T, E> Pool<T, E> {
     ///
     /// First come, first served.
     ///
+    /// # Panics
+    ///
+    /// If a function that the pool was built with does. The next in line then tries.
+    ///
     /// # Errors
     ///
     /// If a new object was needed and could not be made. The next in line then tries.

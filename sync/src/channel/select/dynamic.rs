@@ -355,7 +355,10 @@ impl<'a> Select<'a> {
     /// assert_eq!(select.select_deadline(Instant::now())?.recv(&receiver), Ok(1));
     /// # Ok::<(), sward_sync::channel::SelectTimeoutError>(())
     /// ```
-    pub fn select_deadline(&mut self, deadline: Instant) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
+    pub fn select_deadline(
+        &mut self,
+        deadline: Instant,
+    ) -> Result<SelectedOperation<'a>, SelectTimeoutError> {
         self.run(Aim::Select, Limit::At(deadline)).ok_or(SelectTimeoutError)
     }
 

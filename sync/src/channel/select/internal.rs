@@ -1,17 +1,17 @@
 //! What the macros are written with. No part of the API.
 
-use std::{fmt, time::Duration};
+use std::fmt;
 
-use super::{Aim, Limit, run};
+use super::{Aim, run};
 use crate::{
     Notify,
     channel::{
-        RecvError, SendError, Sender,
+        Receiver, RecvError, RecvTimeoutError, SendError, Sender, TryRecvError,
         arm::{Arm, Joinable, Token},
     },
 };
 
-pub use super::Case;
+pub use super::{Case, Limit};
 
 /// A `recv` arm, with the place for its message. See `arm.rs`.
 pub use crate::channel::arm::RecvArm;
@@ -77,6 +77,10 @@ impl Picked {
     }
 
     /// Receives.
+    ///
+    /// # Errors
+    ///
+    /// As [`Receiver::recv`].
     #[inline]
     pub fn recv<T>(self, arm: RecvArm<'_, T>) -> Result<T, RecvError> {
         arm.complete(self.token)
@@ -85,6 +89,10 @@ impl Picked {
 
 impl<T> Sending<'_, T> {
     /// Sends the message.
+    ///
+    /// # Errors
+    ///
+    /// As [`Sender::send`].
     #[inline]
     pub fn complete(mut self, message: T) -> Result<(), SendError<T>> {
         match self.token.take() {
@@ -109,16 +117,29 @@ fn pick(cases: &mut [Case<'_>], biased: bool, limit: Limit) -> Option<Picked> {
 }
 
 /// A `select!` without `default`.
+#[expect(clippy::missing_panics_doc, reason = "without a limit it does not time out")]
 pub fn select(cases: &mut [Case<'_>], biased: bool) -> Picked {
     pick(cases, biased, Limit::Never).expect("without a limit it does not time out")
 }
 
 /// A `select!` with `default`.
-pub fn try_select(cases: &mut [Case<'_>], biased: bool) -> Option<Picked> {
-    pick(cases, biased, Limit::Now)
+pub fn select_until(cases: &mut [Case<'_>], limit: Limit, biased: bool) -> Option<Picked> {
+    pick(cases, biased, limit)
 }
 
-/// A `select!` with `default(timeout)`.
-pub fn select_timeout(cases: &mut [Case<'_>], timeout: Duration, biased: bool) -> Option<Picked> {
-    pick(cases, biased, Limit::after(timeout))
+/// A `select!` that can only receive, with `default`.
+#[inline]
+pub fn recv<T>(receiver: &Receiver<T>, limit: Limit) -> Option<Result<T, RecvError>> {
+    let received = match limit {
+        Limit::Now => match receiver.try_recv() {
+            Err(TryRecvError::Empty) => return None,
+            received => received.ok(),
+        },
+        Limit::At(deadline) => match receiver.recv_deadline(deadline) {
+            Err(RecvTimeoutError::Timeout) => return None,
+            received => received.ok(),
+        },
+        Limit::Never => receiver.recv().ok(),
+    };
+    Some(received.ok_or(RecvError))
 }

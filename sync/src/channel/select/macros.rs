@@ -134,9 +134,10 @@ macro_rules! select_biased {
     ($($arms:tt)*) => { $crate::__select! { true $($arms)* } };
 }
 
-/// In three stages, each of which takes the arms one by one: `@read` finds where they end, and makes `[kind (arguments) (pattern) body]` of
-/// each; `@check` looks at the arguments, and takes `default` out; `@bind` makes a case of each, and the branch in which it ends, and `@run` puts
-/// the branches together. Each step's `_arm` is a variable of its own, by hygiene.
+/// In three stages: `@read` finds where the arms end, and makes `[kind (arguments) (pattern) body]` of each; `@short` does without a `select`
+/// where it can; `@bind` looks at the arguments, and makes a case of each arm, and a branch for when it is selected. It takes
+/// one step for each arm to read it and one to bind it, of the 128 that a crate allows. The `_arm` of each step is a variable
+/// of its own, by hygiene.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __select {
@@ -190,7 +191,7 @@ macro_rules! __select {
         $crate::__select! { @read $biased [$($read)* [$kind ($($args)*) ($($result)?) { $body }]] }
     };
     (@read $biased:tt [$($read:tt)*]) => {
-        $crate::__select! { @check $biased [] [] $($read)* }
+        $crate::__select! { @short $biased $($read)* }
     };
     // None was found: says what is missing.
     (@read $biased:tt $read:tt $kind:ident ($($args:tt)*) $(-> $result:pat)? => $body:expr; $($rest:tt)*) => {
@@ -225,115 +226,42 @@ macro_rules! __select {
         ));
     };
 
-    // The arguments.
-    (@check $biased:tt [$($arms:tt)*] $default:tt [recv ($receiver:expr $(,)?) ($result:pat) $body:tt] $($rest:tt)*) => {
-        $crate::__select! { @check $biased [$($arms)* [recv ($receiver) ($result) $body]] $default $($rest)* }
-    };
-    (@check $biased:tt [$($arms:tt)*] $default:tt
-        [send ($sender:expr, $message:expr $(,)?) ($result:pat) $body:tt] $($rest:tt)*
-    ) => {
-        $crate::__select! { @check $biased [$($arms)* [send ($sender, $message) ($result) $body]] $default $($rest)* }
-    };
-    (@check $biased:tt [$($arms:tt)*] $default:tt
-        [join ($handle:ident $(. $field:tt)* $(,)?) ($result:pat) $body:tt] $($rest:tt)*
-    ) => {
-        $crate::__select! {
-            @check $biased [$($arms)* [join ($handle $(. $field)*) ($result) $body]] $default $($rest)*
-        }
-    };
-    (@check $biased:tt [$($arms:tt)*] $default:tt [notified ($notify:expr $(,)?) () $body:tt] $($rest:tt)*) => {
-        $crate::__select! { @check $biased [$($arms)* [notified ($notify) () $body]] $default $($rest)* }
-    };
-    (@check $biased:tt $arms:tt [] [default ($($timeout:expr $(,)?)?) () $body:tt] $($rest:tt)*) => {
-        $crate::__select! { @check $biased $arms [($($timeout)?) $body] $($rest)* }
-    };
-    (@check $biased:tt $arms:tt $default:tt) => {
-        $crate::__select! { @short $biased $default $arms }
-    };
-    (@check $biased:tt $arms:tt [] [default $args:tt $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`default` takes a timeout or nothing, found `default", ::core::stringify!($args), "`",
-        ));
-    };
-    (@check $biased:tt $arms:tt $default:tt [default $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!("there can be only one `default`");
-    };
-    (@check $biased:tt $arms:tt $default:tt [recv $args:tt $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`recv` takes a receiver, as in `recv(receiver) -> message => …`, found `recv", ::core::stringify!($args), "`",
-        ));
-    };
-    (@check $biased:tt $arms:tt $default:tt [send $args:tt $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`send` takes a sender and a message, as in `send(sender, message) -> result => …`, found `send",
-            ::core::stringify!($args), "`",
-        ));
-    };
-    (@check $biased:tt $arms:tt $default:tt [join $args:tt $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`join` takes a variable or a field that holds a handle, as in `join(handle) -> result => …`, found `join",
-            ::core::stringify!($args), "`",
-        ));
-    };
-    (@check $biased:tt $arms:tt $default:tt [notified $args:tt $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "`notified` takes a `Notify`, as in `notified(notify) => …`, found `notified", ::core::stringify!($args), "`",
-        ));
-    };
-    (@check $biased:tt $arms:tt $default:tt [$kind:ident $($tail:tt)*] $($rest:tt)*) => {
-        ::core::compile_error!(::core::concat!(
-            "expected `recv`, `send`, `join`, `notified` or `default`, found `", ::core::stringify!($kind), "`",
-        ));
-    };
-
     // One to receive from needs no `select`.
-    (@short $biased:tt [] [[recv ($receiver:expr) ($result:pat) $body:tt]]) => {
+    (@short $biased:tt [recv ($receiver:expr $(,)?) ($result:pat) $body:tt]) => {
         match $receiver {
             ref _receiver => {
                 let _receiver: &$crate::channel::Receiver<_> = _receiver;
-                let _result = _receiver.recv();
-                let $result = _result;
-                $body
-            }
-        }
-    };
-    (@short $biased:tt [() $default:tt] [[recv ($receiver:expr) ($result:pat) $body:tt]]) => {
-        match $receiver {
-            ref _receiver => {
-                let _receiver: &$crate::channel::Receiver<_> = _receiver;
-                match _receiver.try_recv() {
-                    ::core::result::Result::Err($crate::channel::TryRecvError::Empty) => $default,
-                    _result => {
-                        let _result = _result.map_err(|_| $crate::channel::RecvError);
-                        let $result = _result;
-                        $body
-                    }
+                match _receiver.recv() {
+                    $result => $body,
                 }
             }
         }
     };
-    (@short $biased:tt [($timeout:expr) $default:tt] [[recv ($receiver:expr) ($result:pat) $body:tt]]) => {
+    (@short $biased:tt
+        [recv ($receiver:expr $(,)?) ($result:pat) $body:tt]
+        [default ($($timeout:expr $(,)?)?) () $default:tt]
+    ) => {
         match $receiver {
             ref _receiver => {
                 let _receiver: &$crate::channel::Receiver<_> = _receiver;
-                match _receiver.recv_timeout($timeout) {
-                    ::core::result::Result::Err($crate::channel::RecvTimeoutError::Timeout) => $default,
-                    _result => {
-                        let _result = _result.map_err(|_| $crate::channel::RecvError);
-                        let $result = _result;
-                        $body
-                    }
+                match $crate::channel::internal::recv(_receiver, $crate::__select!(@limit $($timeout)?)) {
+                    ::core::option::Option::Some(_result) => match _result {
+                        $result => $body,
+                    },
+                    ::core::option::Option::None => $default,
                 }
             }
         }
     };
-    (@short $biased:tt $default:tt [$($arms:tt)*]) => {
-        $crate::__select! { @bind $biased $default [0usize] [] [] $($arms)* }
+    (@short $biased:tt $($arms:tt)*) => {
+        $crate::__select! { @bind $biased [] [0usize] [] [] $($arms)* }
     };
+    (@limit) => { $crate::channel::internal::Limit::Now };
+    (@limit $timeout:expr) => { $crate::channel::internal::Limit::after($timeout) };
 
-    // A case for each arm, and what is to be done about it.
+    // A case for each arm, and a branch.
     (@bind $biased:tt $default:tt [$($index:tt)*] [$($cases:tt)*] [$($branches:tt)*]
-        [recv ($receiver:expr) $($branch:tt)*] $($rest:tt)*
+        [recv ($receiver:expr $(,)?) $($branch:tt)*] $($rest:tt)*
     ) => {
         match $receiver {
             ref _arm => {
@@ -349,7 +277,7 @@ macro_rules! __select {
         }
     };
     (@bind $biased:tt $default:tt [$($index:tt)*] [$($cases:tt)*] [$($branches:tt)*]
-        [send ($sender:expr, $message:expr) $($branch:tt)*] $($rest:tt)*
+        [send ($sender:expr, $message:expr $(,)?) $($branch:tt)*] $($rest:tt)*
     ) => {
         match $sender {
             ref _arm => {
@@ -364,21 +292,21 @@ macro_rules! __select {
         }
     };
     (@bind $biased:tt $default:tt [$($index:tt)*] [$($cases:tt)*] [$($branches:tt)*]
-        [join ($($handle:tt)*) $($branch:tt)*] $($rest:tt)*
+        [join ($handle:ident $(. $field:tt)* $(,)?) $($branch:tt)*] $($rest:tt)*
     ) => {
-        match $($handle)* {
+        match $handle $(. $field)* {
             ref _arm => {
                 $crate::__select! {
                     @bind $biased $default [$($index)* + 1]
                     [$($cases)* $crate::channel::internal::Case::join(_arm, $($index)*),]
-                    [$($branches)* [($($index)*) join ($($handle)*) $($branch)*]]
+                    [$($branches)* [($($index)*) join ($handle $(. $field)*) $($branch)*]]
                     $($rest)*
                 }
             }
         }
     };
     (@bind $biased:tt $default:tt [$($index:tt)*] [$($cases:tt)*] [$($branches:tt)*]
-        [notified ($notify:expr) $($branch:tt)*] $($rest:tt)*
+        [notified ($notify:expr $(,)?) () $body:tt] $($rest:tt)*
     ) => {
         match $notify {
             ref _arm => {
@@ -386,67 +314,91 @@ macro_rules! __select {
                 $crate::__select! {
                     @bind $biased $default [$($index)* + 1]
                     [$($cases)* $crate::channel::internal::Case::notified(_arm, $($index)*),]
-                    [$($branches)* [($($index)*) notified () $($branch)*]]
+                    [$($branches)* [($($index)*) notified () (_) $body]]
                     $($rest)*
                 }
             }
         }
     };
+    (@bind $biased:tt [] $index:tt $cases:tt $branches:tt [default ($($timeout:expr $(,)?)?) () $body:tt] $($rest:tt)*) => {
+        $crate::__select! { @bind $biased [($($timeout)?) $body] $index $cases $branches $($rest)* }
+    };
+    (@bind $biased:tt [$($default:tt)+] $index:tt $cases:tt $branches:tt [default $($tail:tt)*] $($rest:tt)*) => {
+        ::core::compile_error!("there can be only one `default`");
+    };
+    (@bind $biased:tt $default:tt $index:tt $cases:tt $branches:tt [$kind:ident $args:tt $($tail:tt)*] $($rest:tt)*) => {
+        $crate::__select! { @wrong $kind $args }
+    };
     // The `select` itself.
-    (@bind $biased:tt [] $index:tt [$($cases:tt)*] [$($branches:tt)*]) => {{
+    (@bind $biased:tt [] $index:tt [$($cases:tt)*] [$([$own:tt $($branch:tt)*])*]) => {{
         let _picked = $crate::channel::internal::select(&mut [$($cases)*], $biased);
-        $crate::__select! { @run _picked $($branches)* }
+        $(if _picked.index() == $own { $crate::__select! { @branch _picked $($branch)* } } else)* {
+            ::core::unreachable!("one of the arms was selected")
+        }
     }};
-    (@bind $biased:tt [() $default:tt] $index:tt [$($cases:tt)*] [$($branches:tt)*]) => {{
-        let _picked = $crate::channel::internal::try_select(&mut [$($cases)*], $biased);
+    (@bind $biased:tt [($($timeout:expr)?) $default:tt] $index:tt [$($cases:tt)*] [$([$own:tt $($branch:tt)*])*]) => {{
+        let _picked =
+            $crate::channel::internal::select_until(&mut [$($cases)*], $crate::__select!(@limit $($timeout)?), $biased);
         match _picked {
-            ::core::option::Option::Some(_picked) => $crate::__select! { @run _picked $($branches)* },
             ::core::option::Option::None => $default,
+            ::core::option::Option::Some(_picked) => {
+                $(if _picked.index() == $own { $crate::__select! { @branch _picked $($branch)* } } else)* {
+                    ::core::unreachable!("one of the arms was selected")
+                }
+            }
         }
     }};
-    (@bind $biased:tt [($timeout:expr) $default:tt] $index:tt [$($cases:tt)*] [$($branches:tt)*]) => {{
-        let _picked = $crate::channel::internal::select_timeout(&mut [$($cases)*], $timeout, $biased);
-        match _picked {
-            ::core::option::Option::Some(_picked) => $crate::__select! { @run _picked $($branches)* },
-            ::core::option::Option::None => $default,
+    (@branch $picked:ident recv ($arm:ident) ($result:pat) $body:tt) => {
+        match $picked.recv($arm) {
+            $result => $body,
+        }
+    };
+    (@branch $picked:ident send ($arm:ident, $message:expr) ($result:pat) $body:tt) => {{
+        let _result = $picked.send($arm).complete($message);
+        match _result {
+            $result => $body,
         }
     }};
-    (@run $picked:ident [$index:tt recv ($arm:ident) ($result:pat) $body:tt] $($rest:tt)*) => {
-        if $picked.index() == $index {
-            let _result = $picked.recv($arm);
-            let $result = _result;
-            $body
-        } else {
-            $crate::__select! { @run $picked $($rest)* }
+    (@branch $picked:ident join ($($handle:tt)*) ($result:pat) $body:tt) => {
+        match $($handle)*.join() {
+            $result => $body,
         }
     };
-    (@run $picked:ident [$index:tt send ($arm:ident, $message:expr) ($result:pat) $body:tt] $($rest:tt)*) => {
-        if $picked.index() == $index {
-            let _result = $picked.send($arm).complete($message);
-            let $result = _result;
-            $body
-        } else {
-            $crate::__select! { @run $picked $($rest)* }
-        }
+    (@branch $picked:ident notified () ($result:pat) $body:tt) => {
+        $body
     };
-    (@run $picked:ident [$index:tt join ($($handle:tt)*) ($result:pat) $body:tt] $($rest:tt)*) => {
-        if $picked.index() == $index {
-            let _result = $($handle)*.join();
-            let $result = _result;
-            $body
-        } else {
-            $crate::__select! { @run $picked $($rest)* }
-        }
+
+    (@wrong default $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "`default` takes a timeout or nothing, found `default", ::core::stringify!($args), "`",
+        ));
     };
-    (@run $picked:ident [$index:tt notified () () $body:tt] $($rest:tt)*) => {
-        if $picked.index() == $index {
-            $body
-        } else {
-            $crate::__select! { @run $picked $($rest)* }
-        }
+    (@wrong recv $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "`recv` takes a receiver, as in `recv(receiver) -> message => …`, found `recv", ::core::stringify!($args), "`",
+        ));
     };
-    (@run $picked:ident) => {
-        ::core::unreachable!("one of the arms was selected")
+    (@wrong send $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "`send` takes a sender and a message, as in `send(sender, message) -> result => …`, found `send",
+            ::core::stringify!($args), "`",
+        ));
+    };
+    (@wrong join $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "`join` takes a variable or a field that holds a handle, as in `join(handle) -> result => …`, found `join",
+            ::core::stringify!($args), "`",
+        ));
+    };
+    (@wrong notified $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "`notified` takes a `Notify`, as in `notified(notify) => …`, found `notified", ::core::stringify!($args), "`",
+        ));
+    };
+    (@wrong $kind:ident $args:tt) => {
+        ::core::compile_error!(::core::concat!(
+            "expected `recv`, `send`, `join`, `notified` or `default`, found `", ::core::stringify!($kind), "`",
+        ));
     };
 
     ($biased:tt) => {
