@@ -21,7 +21,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/barrier.rs`.
+//! `loom-tests/tests/condvar.rs`, `tests/barrier.rs`.
 
 use std::{
     fmt, mem,

@@ -542,13 +542,16 @@ fn a_runtime_that_ends_leaves_nothing_in_the_channels() {
                         }
                     }
                     select.notified(&notify);
-                    select.join(&parked);
+                    let ended = select.join(&parked);
                     // They meet in the first channel, two by two, or wait for ever.
                     let operation = select.select();
                     match operation.index() {
                         0 if i % 2 == 0 => operation.send(&sender, token).unwrap(),
                         0 => drop(operation.recv(&receivers[0])),
-                        index => panic!("selected {index}"),
+                        index => {
+                            assert_eq!(index, ended, "which was made to end first");
+                            operation.join(&parked);
+                        }
                     }
                 });
                 drop(handle);

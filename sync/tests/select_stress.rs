@@ -82,7 +82,7 @@ fn send(senders: &[Sender<Message>], message: Message, random: &mut Random) {
     }
 }
 
-/// Receives by one of many ways. `None`: `stop` is closed.
+/// Receives by one of many ways. `None`: `stop` is closed. Without a limit it waits at all channels, or some sender may find nobody.
 fn recv(receivers: &[Receiver<Message>], stop: &Receiver<()>, random: &mut Random) -> Option<Message> {
     loop {
         let [a, b, c] = [(); 3].map(|()| &receivers[random.below(receivers.len())]);
@@ -104,9 +104,11 @@ fn recv(receivers: &[Receiver<Message>], stop: &Receiver<()>, random: &mut Rando
                 }
             }
             1 => select! {
-                recv(a) -> message => message.ok(),
-                recv(b) -> message => message.ok(),
-                recv(c) -> message => message.ok(),
+                recv(receivers[0]) -> message => message.ok(),
+                recv(receivers[1]) -> message => message.ok(),
+                recv(receivers[2]) -> message => message.ok(),
+                recv(receivers[3]) -> message => message.ok(),
+                recv(receivers[4]) -> message => message.ok(),
                 recv(stop) -> _ => return None,
             },
             2 => select! {

@@ -38,6 +38,9 @@
 //! | `counts`, by the handler, `Release` | by a waiter, under the lock, `Acquire` | the signal itself, and (4) |
 //! | `request`, by the handler, before the count | by the handler, on another thread perhaps | that a signal which was told of was the first |
 //!
+//! Locks are taken in this order: the list of waiters here, the request of a `Shutdown`, the counts that a `Signals` has seen. Nothing
+//! is woken under any of them.
+//!
 //! The byte in the pipe is written after the count and read before the lock is taken, so the kernel orders the two (I2).
 //!
 //! # Suspension
