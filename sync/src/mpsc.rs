@@ -1,7 +1,7 @@
 //! Channels with one receiver, as in `std::sync::mpsc`, for green threads and OS threads at either end.
 //!
 //! Names, signatures and errors are `std`'s; the errors are the very types, so that code around a channel goes on as it is. The channels are
-//! those of [`channel`](crate::channel), which can be cloned at both ends and used in a `select!`.
+//! those of [`channel`](mod@crate::channel), which can be cloned at both ends and used in a `select!`.
 //!
 //! ```
 //! use sward_runtime::thread;
@@ -63,7 +63,7 @@ pub fn sync_channel<T>(bound: usize) -> (SyncSender<T>, Receiver<T>) {
     (SyncSender { inner: sender }, Receiver::new(receiver))
 }
 
-/// The sending end of a [`channel`]. Once all clones are gone the channel is disconnected.
+/// The sending end of a [`channel`](channel()). Once all clones are gone the channel is disconnected.
 ///
 /// # Examples
 ///

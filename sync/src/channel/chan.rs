@@ -50,7 +50,7 @@
 //!
 //! Go's `chan.go`: direct hand-over, and a lock for the whole.
 
-use std::{cell::Cell, mem::ManuallyDrop, time::Instant};
+use std::{cell::Cell, collections::VecDeque, mem::ManuallyDrop, time::Instant};
 
 use sward_runtime::{
     budget,
@@ -409,12 +409,10 @@ impl<T> State<T> {
         batch
     }
 
-    /// All messages, the channel being without receivers.
-    fn clear(&mut self) -> impl Iterator<Item = T> + use<T> {
+    /// Takes all messages, the channel being without receivers: nobody comes for them.
+    fn clear(&mut self) -> (VecDeque<Option<T>>, Fifo<T>) {
         self.room = 0;
-        let mut buffer = std::mem::replace(&mut self.buffer, Fifo::new());
-        let promised = self.clear_promised().into_iter().flatten();
-        promised.chain(std::iter::from_fn(move || buffer.pop()))
+        (self.clear_promised(), std::mem::replace(&mut self.buffer, Fifo::new()))
     }
 
     /// Somebody is about to wait: without a buffer, an operation at `end` can be done now.
@@ -423,6 +421,16 @@ impl<T> State<T> {
         let somebody = self.rendezvous && !self.side(end).watching.is_empty();
         if somebody { Some(self.notify_all(end)) } else { None }
     }
+}
+
+/// Drops messages. If a destructor panics, the others are leaked: a second panic while the first one unwinds would be an abort.
+#[inline(never)]
+fn drop_each<Q, T>(messages: Q, pop: fn(&mut Q) -> Option<T>) {
+    let mut messages = ManuallyDrop::new(messages);
+    while let Some(message) = pop(&mut messages) {
+        drop(message);
+    }
+    drop(ManuallyDrop::into_inner(messages));
 }
 
 impl<T> Chan<T> {
@@ -484,11 +492,11 @@ impl<T> Chan<T> {
         let unreceived = (end == End::Recv).then(|| state.clear());
         drop(state);
         batch.schedule();
-        // Last, because it runs the destructors of messages. One that panics ends it: the unwinding leaks what is left, since a second panic
-        // would be an abort.
-        let mut unreceived = ManuallyDrop::new(unreceived.into_iter().flatten());
-        unreceived.by_ref().for_each(drop);
-        drop(ManuallyDrop::into_inner(unreceived));
+        // Last, because it runs the destructors of messages.
+        if let Some((promised, buffer)) = unreceived {
+            drop_each(promised, VecDeque::pop_front);
+            drop_each(buffer, Fifo::pop);
+        }
     }
 
     /// Sends without waiting.

@@ -126,7 +126,7 @@
 //! # Channels of time
 //!
 //! [`after`] and [`at`] make a receiver with one message, which is there when time is up, [`tick`] one with a message every so often, and
-//! [`never`] one without any: they are to be used in a `select`, and cost nothing while nobody waits.
+//! [`never`](never()) one without any: they are to be used in a `select`, and cost nothing while nobody waits.
 //!
 //! ```
 //! use std::time::Duration;
