@@ -31,6 +31,7 @@ fn ends_may_be_sent_and_senders_be_shared() {
 
 /// Code around a channel that names the errors of `std` need not change.
 #[test]
+#[expect(unused_qualifications, reason = "that both names are names of one type is what is tested")]
 fn errors_are_those_of_std() {
     let (sender, receiver) = channel();
     let received: Result<u32, std_mpsc::TryRecvError> = receiver.try_recv();
