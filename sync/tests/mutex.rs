@@ -305,6 +305,36 @@ fn a_waiter_gets_it_although_another_holds_it_all_the_time_but_for_moments() {
     });
 }
 
+/// The holder never waits, so nobody is served by chance: whenever the waiter runs, it finds the lock taken again.
+#[test]
+fn who_was_overtaken_for_a_millisecond_is_handed_it_by_the_next_unlock() {
+    each_mode(1, |config| {
+        config.build().run(|| {
+            let shared = Arc::new((Mutex::new(()), AtomicBool::new(false)));
+            let guard = shared.0.lock().unwrap();
+            let theirs = Arc::clone(&shared);
+            let waiter = thread::spawn(move || {
+                let _guard = theirs.0.lock().unwrap();
+                theirs.1.store(true, SeqCst);
+            });
+            until_waiting(waiter.thread(), WaitReason::Lock);
+            let since = Instant::now();
+            drop(guard);
+            let (mut rounds, mut late) = (0, 0);
+            while !shared.1.load(SeqCst) {
+                let _guard = shared.0.lock().unwrap();
+                rounds += 1;
+                late += usize::from(since.elapsed() >= Duration::from_millis(1));
+                // The one that it takes to find out, the one that hands over, and the one after the waiter's.
+                assert!(late <= 3, "it is overtaken for ever");
+                settle();
+            }
+            assert!(rounds > 1, "nobody has overtaken it");
+            waiter.join().unwrap();
+        });
+    });
+}
+
 #[test]
 fn ten_thousand_wait_and_each_gets_it() {
     each_run(|| {
