@@ -2,7 +2,7 @@
 //!
 //! The real `JoinWord`, and the real `State` for the joiner's wait; `Pair` follows `run_task` of `scheduler/worker.rs` and
 //! `Joiner` of `thread/handle.rs`. Stand-ins: result and waker slot are [`Plain`] memory, and so is the joiner's frame, which the task
-//! may touch only until the joiner's wait has ended; a result that nobody drops is a leak, which loom reports.
+//! may touch only until the joiner's wait has ended; a result, or a future's waker, that nobody drops is a leak, which loom reports.
 //!
 //! # Fails when
 //!
@@ -14,7 +14,13 @@
 //! - the exchange in `begin_entry` is Relaxed: two who borrow the handle touch the slot at once;
 //! - the exchange in `enter` is Acquire: the task does not see the waker; its failure, or that in `begin_entry`, is Relaxed: the handle does
 //!   not see the result;
-//! - `finish` takes `ENTERING` for `WAITING`: the slot is empty, or written at the same time.
+//! - `finish` takes `ENTERING` for `WAITING`: the slot is empty, or written at the same time; it takes `POLLED` for `EMPTY`: a future
+//!   is not woken;
+//! - the exchange in `enter_polled` is Acquire: the task does not see the waker; its failure, that of `withdraw` or of `leave` is Relaxed:
+//!   the handle does not see the result;
+//! - the exchange in `leave` is Acquire: two who borrow the handle touch the slot at once; as they do if `withdraw` takes the slot
+//!   from `WAITING` too, or `leave` comes before the waker is taken out;
+//! - who joins asks whether the task has finished before it withdraws: it writes the slot from which the task takes a future's waker.
 #![cfg(loom)]
 
 use loom::{sync::Arc, thread};
@@ -28,10 +34,16 @@ type Output = Arc<u32>;
 struct Pair {
     word: JoinWord,
     result: Plain<Option<Output>>,
-    /// The joiner's waker: which it is, and the number of its wait.
-    slot: Plain<Option<(usize, u32)>>,
+    slot: Plain<Option<Waker>>,
     /// The second one only borrows the handle, and so may the first.
     joiners: [Joiner; 2],
+}
+
+enum Waker {
+    /// Which joiner's, and the number of its wait.
+    Of(usize, u32),
+    /// That of a future.
+    Foreign(Arc<Parker>),
 }
 
 #[derive(Default)]
@@ -64,26 +76,31 @@ impl Pair {
         match self.word.finish() {
             Finish::Unawaited => {}
             Finish::DropResult => self.drop_result(),
-            Finish::Wake => {
-                let (who, epoch) = self.slot.replace(None).expect("J1");
-                let joiner = &self.joiners[who];
-                assert!(joiner.frame.get(), "J2");
-                if joiner.state.claim(epoch, Outcome::Woken) == Claim::Parked {
-                    joiner.parker.unpark();
+            Finish::Wake => match self.slot.replace(None).expect("J1") {
+                Waker::Of(who, epoch) => {
+                    let joiner = &self.joiners[who];
+                    assert!(joiner.frame.get(), "J2");
+                    if joiner.state.claim(epoch, Outcome::Woken) == Claim::Parked {
+                        joiner.parker.unpark();
+                    }
+                    self.word.release();
                 }
-                self.word.release();
-            }
+                Waker::Foreign(parker) => {
+                    self.word.release();
+                    parker.unpark();
+                }
+            },
         }
     }
 
     /// The handle waits; with a deadline, which has then passed. `true`: the task has finished.
     fn wait(&self, deadline: bool) -> bool {
-        if self.word.is_finished() {
+        if self.withdraw() || self.word.is_finished() {
             return true;
         }
         let joiner = &self.joiners[0];
         let epoch = joiner.begin_wait();
-        self.slot.set(Some((0, epoch)));
+        self.slot.set(Some(Waker::Of(0, epoch)));
         let outcome = if self.word.wait() {
             joiner.block(epoch, deadline)
         } else {
@@ -97,11 +114,12 @@ impl Pair {
 
     /// A `select` waits, which borrows the handle. `None`: another does.
     fn visit(&self, who: usize, deadline: bool) -> Option<bool> {
+        self.withdraw();
         let joiner = &self.joiners[who];
         let epoch = joiner.begin_wait();
         let entry = self.word.begin_entry();
         let entered = entry == Entry::Begun && {
-            self.slot.set(Some((who, epoch)));
+            self.slot.set(Some(Waker::Of(who, epoch)));
             self.word.enter()
         };
         let finished = if entered {
@@ -116,6 +134,38 @@ impl Pair {
         (entry != Entry::Taken).then_some(finished)
     }
 
+    /// The handle is polled as a future, and is pending: who is woken. `None`: the task has finished.
+    fn poll(&self) -> Option<Arc<Parker>> {
+        if self.word.is_finished() || self.withdraw() {
+            return None;
+        }
+        let parker = Arc::new(Parker::default());
+        let entry = self.word.begin_entry();
+        assert_ne!(entry, Entry::Taken, "nobody borrows the handle");
+        let entered = entry == Entry::Begun && {
+            self.slot.set(Some(Waker::Foreign(Arc::clone(&parker))));
+            self.word.enter_polled()
+        };
+        entered.then_some(parker)
+    }
+
+    /// Takes back the waker of a future, if there is one. `true`: the task has finished meanwhile.
+    fn withdraw(&self) -> bool {
+        if !self.word.is_polled() {
+            return false;
+        }
+        match self.word.withdraw() {
+            Entry::Finished => true,
+            Entry::Taken => false,
+            Entry::Begun => {
+                let waker = self.slot.replace(None);
+                let finished = self.word.leave();
+                assert!(matches!(waker, Some(Waker::Foreign(_))));
+                finished
+            }
+        }
+    }
+
     /// The handle takes the result.
     fn take(&self) {
         assert_eq!(*self.result.replace(None).expect("J3"), 7);
@@ -123,7 +173,7 @@ impl Pair {
 
     /// The handle is dropped.
     fn detach(&self) {
-        if self.word.detach() {
+        if self.withdraw() || self.word.detach() {
             self.drop_result();
         }
     }
@@ -253,6 +303,87 @@ fn of_two_selects_with_one_handle_one_is_turned_away_or_they_take_turns() {
         let mine = pair.visit(0, true);
         let theirs = other.join().unwrap();
         assert!(mine.is_some() || theirs.is_some());
+        assert!(pair.wait(false));
+        pair.take();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_polls_the_later_one_is_woken() {
+    check(|| {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        if pair.poll().is_some()
+            && let Some(parker) = pair.poll()
+        {
+            parker.park();
+            assert!(pair.poll().is_none());
+        }
+        pair.take();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn a_handle_that_was_polled_is_joined_or_dropped() {
+    for joined in [true, false] {
+        check(move || {
+            let pair = Pair::new();
+            let task = Pair::task(&pair);
+            if pair.poll().is_none() || joined && pair.wait(false) {
+                pair.take();
+            } else {
+                pair.detach();
+            }
+            task.join().unwrap();
+        });
+    }
+}
+
+#[test]
+fn a_select_takes_the_place_of_a_poll() {
+    check(|| {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        if pair.poll().is_some() {
+            assert_eq!(pair.visit(0, false), Some(true));
+        }
+        pair.take();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn after_a_select_whose_time_is_up_the_handle_is_polled_again() {
+    check(|| {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        if pair.poll().is_some()
+            && pair.visit(0, true) == Some(false)
+            && let Some(parker) = pair.poll()
+        {
+            parker.park();
+        }
+        pair.take();
+        task.join().unwrap();
+    });
+}
+
+#[test]
+fn of_two_selects_with_a_handle_that_was_polled_one_is_turned_away_or_they_take_turns() {
+    check_bounded(3, || {
+        let pair = Pair::new();
+        let task = Pair::task(&pair);
+        let polled = pair.poll();
+        let other = {
+            let pair = Arc::clone(&pair);
+            thread::spawn(move || pair.visit(1, true))
+        };
+        let mine = pair.visit(0, true);
+        let theirs = other.join().unwrap();
+        assert!(mine.is_some() || theirs.is_some());
+        drop(polled);
         assert!(pair.wait(false));
         pair.take();
         task.join().unwrap();

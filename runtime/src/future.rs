@@ -24,7 +24,7 @@ use std::{
 };
 
 use crate::{
-    cancel,
+    budget, cancel,
     park::{Outcome, WaitReason, Waiter, Waker},
     prim::Mutex,
 };
@@ -64,6 +64,8 @@ pub fn block_on<F: IntoFuture>(future: F) -> F::Output {
             return output;
         }
         signal.wait();
+        // A future that wakes itself again and again waits for nobody.
+        budget::spend();
     }
 }
 

@@ -12,7 +12,7 @@
 //! | [`park`] | the one door through which everything waits |
 //! | `timer` | deadlines |
 //! | [`driver`] | what an idle worker waits on |
-//! | [`thread`], [`runtime`], [`cancel`], [`budget`], [`placement`], [`unblock`] | the public surface |
+//! | [`thread`], [`runtime`], [`cancel`], [`time`], [`coroutine`], [`budget`], [`placement`], [`unblock`] | the public surface |
 //!
 //! The protocols are described in `docs/scheduler.md` of the repository, and each file's header states its invariants.
 #![deny(unsafe_code)]
@@ -24,6 +24,8 @@ compile_error!("sward runs on Linux, on x86-64 and AArch64");
 
 pub mod budget;
 pub mod cancel;
+#[expect(unsafe_code, reason = "coroutines and their stacks; see docs/unsafe.md")]
+pub mod coroutine;
 pub mod driver;
 pub mod error;
 #[expect(unsafe_code, reason = "the switch; see docs/unsafe.md")]
@@ -49,6 +51,7 @@ mod stack;
 mod task;
 #[expect(unsafe_code, reason = "ownership of results; see docs/unsafe.md")]
 pub mod thread;
+pub mod time;
 #[expect(unsafe_code, reason = "entries on the waiters' stacks; see docs/unsafe.md")]
 mod timer;
 
@@ -59,6 +62,7 @@ pub use runtime::run;
 #[doc(hidden)]
 pub mod model {
     pub use crate::{
+        cancel::bound::Slot,
         future::Signal,
         queue::inbox::{Inbox, Linked},
         scheduler::{

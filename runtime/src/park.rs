@@ -43,7 +43,7 @@ use std::{
 };
 
 use crate::{
-    cancel,
+    cancel::{self, CAN_UNWIND, bound},
     fiber::Suspend,
     prim::{
         self,
@@ -209,11 +209,31 @@ impl Waiter {
     #[inline(always)]
     #[must_use]
     pub unsafe fn new(reason: WaitReason) -> Self {
+        Self::begin(reason, Header::shield)
+    }
+
+    /// As [`new`](Self::new), for a wait that can end with an error: see [`wait_fallibly`](Self::wait_fallibly).
+    ///
+    /// # Safety
+    ///
+    /// As [`new`](Self::new).
+    ///
+    /// # Panics
+    ///
+    /// As [`new`](Self::new).
+    #[inline(always)]
+    #[must_use]
+    pub unsafe fn fallible(reason: WaitReason) -> Self {
+        Self::begin(reason, Header::shield_of_fallible)
+    }
+
+    #[inline(always)]
+    fn begin(reason: WaitReason, shield: impl FnOnce(&Header) -> Shield) -> Self {
         let Some((worker, task)) = current::worker_and_task() else { return Self::of_os_thread() };
         worker.assert_may_suspend();
         task.panic_if_caught();
         task.set_reason(reason);
-        let epoch = task.state.begin_wait(task.shield(), false);
+        let epoch = task.state.begin_wait(shield(task), false);
         Self { who: Who::Task(task.ptr()), epoch }
     }
 
@@ -251,7 +271,8 @@ impl Waiter {
 
     /// Waits until the wait is claimed, or the deadline passes.
     ///
-    /// Returns at once if it has been claimed already, or if the green thread is to end and may be cancelled.
+    /// Returns at once if it has been claimed already, or if the green thread is to end and may be cancelled. It is cancelled also when a
+    /// bound of the thread passes, whatever the deadline; see `docs/cancellation.md`.
     ///
     /// # Suspension
     ///
@@ -261,11 +282,8 @@ impl Waiter {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
         let task = unsafe { task.as_ref() };
-        if task.state.outcome().is_some() {
-            return self.outcome();
-        }
-        if task.is_cancel_due() {
-            return self.cancel();
+        if !task.state.is_simply_pending() || task.runtime().is_draining() {
+            return self.wait_with_care(deadline, CAN_UNWIND);
         }
         if let Some(deadline) = deadline {
             return timer::wait_until(self, deadline);
@@ -273,6 +291,17 @@ impl Waiter {
         task.suspend(Suspend::Park);
         let woken = task.state.outcome() == Some(Outcome::Woken);
         if woken { Outcome::Woken } else { self.outcome() }
+    }
+
+    /// As [`wait`](Self::wait), of a waiter that was made by [`fallible`](Self::fallible). With `panic = "abort"`, where other waits are not
+    /// cancelled, it is: the caller fails with [`cancel::fail`], which unwinds elsewhere.
+    ///
+    /// # Suspension
+    ///
+    /// As [`wait`](Self::wait).
+    #[inline(always)]
+    pub fn wait_fallibly(&mut self, deadline: Option<Instant>) -> Outcome {
+        if CAN_UNWIND { self.wait(deadline) } else { self.wait_with_care(deadline, true) }
     }
 
     /// How the wait ended.
@@ -296,8 +325,44 @@ impl Waiter {
         self.outcome()
     }
 
+    /// As `wait`, where the wait may be over already, or the thread is to end, or has bounds: if it can be cancelled it lasts no longer
+    /// than they allow.
+    #[cold]
+    #[inline(never)]
+    fn wait_with_care(&self, deadline: Option<Instant>, cancellable: bool) -> Outcome {
+        if let Some(outcome) = self.state().outcome() {
+            return outcome;
+        }
+        if !cancellable {
+            return self.suspend_until(deadline);
+        }
+        if cancel::is_due() {
+            return self.cancel();
+        }
+        let limit = bound::deadline();
+        let Some(entered) = bound::enter(self) else { return self.cancel() };
+        let until = deadline.into_iter().chain(limit).min();
+        let outcome = self.suspend_until(until);
+        drop(entered);
+        let is_ours = deadline.is_some_and(|deadline| until == Some(deadline));
+        if outcome == Outcome::TimedOut && !is_ours { Outcome::Cancelled } else { outcome }
+    }
+
+    fn suspend_until(&self, deadline: Option<Instant>) -> Outcome {
+        match (&self.who, deadline) {
+            (Who::Thread(_), _) => self.block(deadline),
+            (Who::Task(_), Some(deadline)) => timer::wait_until(self, deadline),
+            (Who::Task(_), None) => self.suspend(),
+        }
+    }
+
     #[cold]
     fn wait_os_thread(&self, deadline: Option<Instant>) -> Outcome {
+        if bound::is_any() { self.wait_with_care(deadline, CAN_UNWIND) } else { self.block(deadline) }
+    }
+
+    /// Blocks an OS thread.
+    fn block(&self, deadline: Option<Instant>) -> Outcome {
         let state = self.state();
         if let Some(outcome) = state.outcome() {
             return outcome;
@@ -614,12 +679,17 @@ impl Drop for Batch {
 #[inline(always)]
 pub(crate) fn park() {
     let Some(task) = current::task() else { return park_until(None) };
-    if task.state.take_token() {
-        return crate::budget::spend();
+    if task.state.is_limited_or_has_token() {
+        if !task.state.has_token() {
+            return park_until(None);
+        }
+        // Before the token is taken: who is cancelled there leaves it.
+        crate::budget::spend();
+        return task.state.clear_token();
     }
     current::assert_may_suspend();
-    if task.is_cancel_due() {
-        cancel::unwind();
+    if task.runtime().is_draining() {
+        return park_until(None);
     }
     task.set_reason(WaitReason::Park);
     let shield = task.shield();
@@ -633,8 +703,9 @@ pub(crate) fn park() {
 /// As `park`, at most until `deadline`.
 pub(crate) fn park_until(deadline: Option<Instant>) {
     let mut waiter = if let Some(task) = current::task() {
-        if task.state.take_token() {
-            return crate::budget::spend();
+        if task.state.has_token() {
+            crate::budget::spend();
+            return task.state.clear_token();
         }
         current::assert_may_suspend();
         task.set_reason(WaitReason::Park);
@@ -659,6 +730,14 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
 pub(crate) fn unpark_task(task: &TaskRef) {
     if task.state.leave_token() == Claim::Parked {
         // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
+        scheduler::schedule_woken(unsafe { TaskRef::from_raw(task.ptr()) });
+    }
+}
+
+/// Has a green thread end.
+pub(crate) fn cancel_task(task: &TaskRef) {
+    if task.state.cancel() == Claim::Parked {
+        // SAFETY: as above.
         scheduler::schedule_woken(unsafe { TaskRef::from_raw(task.ptr()) });
     }
 }

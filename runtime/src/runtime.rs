@@ -11,8 +11,10 @@ use std::{
 use crossbeam_deque::Worker as Deque;
 
 use crate::{
+    cancel,
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
+    prim::atomic::Ordering::Relaxed,
     scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
     task::Options,
@@ -277,6 +279,10 @@ impl Runtime {
     ///
     /// Blocks the calling OS thread.
     ///
+    /// # Cancellation
+    ///
+    /// The wait is not ended by a deadline or a token of the OS thread: `f` may borrow.
+    ///
     /// # Panics
     ///
     /// With `f`'s payload if `f` panics; on a green thread.
@@ -291,7 +297,8 @@ impl Runtime {
         let spawn = Spawn { options: Some(main), site: Location::caller() };
         // SAFETY: this call returns only after the green thread's end, so what `f` borrows outlives it; both types are Send.
         let joiner = unsafe { spawn.outside(&self.shared, f) };
-        match joiner.unwrap_or_else(|rejected| rejected.joiner).join() {
+        let joiner = joiner.unwrap_or_else(|rejected| rejected.joiner);
+        match cancel::shield(|| joiner.join()) {
             Ok(value) => value,
             Err(payload) => resume_unwind(payload),
         }
@@ -481,6 +488,13 @@ impl Handle {
     #[must_use]
     pub fn stack_high_water(&self) -> usize {
         self.shared.stacks.high_water()
+    }
+
+    /// Whether the runtime is ending, or has ended. Seen by a worker of it to be `false`, it takes what that worker spawns next.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        self.shared.phase.load(Relaxed) != scheduler::RUNNING
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

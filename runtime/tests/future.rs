@@ -13,7 +13,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use common::{ON_PURPOSE, each_config, each_run, each_runtime, stress, wait_until};
+use common::{ON_PURPOSE, each_config, each_mode, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{cancel::Cancelled, future::block_on, thread};
 
 /// Ready once it was opened; keeps the latest waker.
@@ -74,6 +74,27 @@ fn a_pending_future_parks_only_the_green_thread() {
         wait_until(|| gate.is_watched());
         gate.open();
         waiting.join().unwrap();
+    });
+}
+
+#[test]
+fn a_future_that_wakes_itself_keeps_no_worker() {
+    each_mode(1, |config| {
+        config.build().run(|| {
+            let is_done = Arc::new(AtomicUsize::new(0));
+            let other = {
+                let is_done = Arc::clone(&is_done);
+                thread::spawn(move || is_done.store(1, SeqCst))
+            };
+            block_on(poll_fn(|context| {
+                if is_done.load(SeqCst) == 1 {
+                    return Poll::Ready(());
+                }
+                context.waker().wake_by_ref();
+                Poll::Pending
+            }));
+            other.join().unwrap();
+        });
     });
 }
 

@@ -12,7 +12,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/reentrant_lock.rs`.
+//! `loom-tests/tests/reentrant_lock.rs`, `tests/reentrant_lock.rs`.
 
 use std::{
     any,

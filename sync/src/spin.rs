@@ -46,8 +46,8 @@ use crate::prim::{
     const_fn, hint, thread,
 };
 
-/// So many looks before the OS thread lets others run: the holder may have been descheduled.
-const SPINS: u32 = if MODEL { 1 } else { 100 };
+/// After so many pauses in a row the OS thread lets others run: the holder may have been descheduled.
+const MAX_PAUSES: u32 = if MODEL { 1 } else { 128 };
 
 /// The lock. See the module.
 pub struct SpinLock<T> {
@@ -87,20 +87,19 @@ impl<T> SpinLock<T> {
         self.locked.compare_exchange(false, true, Acquire, Relaxed).is_ok()
     }
 
+    /// Looks again and again, after pauses that grow: who looks all the time slows the holder down, and has the lock move from core to core
+    /// after each operation.
     #[cold]
     fn take_contended(&self) {
+        let mut pauses = 1;
         loop {
-            let mut spins = 0;
-            while self.locked.load(Relaxed) {
-                spins += 1;
-                if spins < SPINS {
-                    hint::spin_loop();
-                } else {
-                    thread::yield_now();
-                    spins = 0;
-                }
+            if pauses < MAX_PAUSES {
+                (0..pauses).for_each(|_| hint::spin_loop());
+                pauses *= 2;
+            } else {
+                thread::yield_now();
             }
-            if self.try_take() {
+            if !self.locked.load(Relaxed) && self.try_take() {
                 return;
             }
         }

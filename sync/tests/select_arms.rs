@@ -2,13 +2,18 @@
 
 mod common;
 
-use std::time::{Duration, Instant};
+use std::{
+    pin::Pin,
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
 
-use common::{each_mode, everywhere, panics_with, until_waiting};
+use common::{ON_PURPOSE, each_mode, each_run, everywhere, panics_with, spawn_either, stress, until_waiting};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::{
     Arc, Notify,
-    channel::{Select, after, at, bounded, never, tick},
+    atomic::{AtomicUsize, Ordering::SeqCst},
+    channel::{Select, after, at, bounded, never, select, tick},
 };
 
 const SHORT: Duration = Duration::from_millis(1);
@@ -59,7 +64,7 @@ fn the_end_of_a_green_thread_is_selected_and_its_handle_joined() {
         assert_eq!(select.ready(), ended, "it has ended once and for ever");
         assert_eq!(handle.join().unwrap(), 7);
 
-        let failed = thread::spawn(|| panic!("{}", common::ON_PURPOSE));
+        let failed = thread::spawn(|| panic!("{}", ON_PURPOSE));
         let mut select = Select::new();
         select.join(&failed);
         select.select().join(&failed);
@@ -123,6 +128,127 @@ fn a_handle_is_waited_for_by_one_at_a_time_and_not_by_its_own_thread() {
             give.send(narcissus).unwrap();
             common::wait_until(|| format!("{done:?}").contains("Finished"));
         });
+    });
+}
+
+/// Counts how often it is woken.
+#[derive(Default)]
+struct Wakes(AtomicUsize);
+
+impl Wake for Wakes {
+    fn wake(self: Arc<Self>) {
+        self.0.fetch_add(1, SeqCst);
+    }
+}
+
+/// Polls a handle as a future. `true`: it is pending, and keeps a waker.
+fn is_pending<T>(handle: &mut thread::JoinHandle<T>, waker: Arc<impl Wake + Send + Sync + 'static>) -> bool {
+    let waker = Waker::from(waker);
+    let polled = Pin::new(handle).poll(&mut Context::from_waker(&waker));
+    matches!(polled, Poll::Pending)
+}
+
+#[test]
+fn a_select_takes_the_place_of_who_polled_the_handle_before() {
+    everywhere(|| {
+        let (sender, receiver) = bounded(0);
+        let mut handle = thread::spawn(move || receiver.recv().unwrap());
+        let wakes = Arc::new(Wakes::default());
+        assert!(is_pending(&mut handle, Arc::clone(&wakes)));
+        let mut select = Select::new();
+        select.join(&handle);
+        assert!(select.try_select().is_err());
+        assert_eq!(Arc::strong_count(&wakes), 2, "it did not wait");
+        assert!(select.ready_timeout(SHORT).is_err());
+        assert_eq!(Arc::strong_count(&wakes), 1, "who asks last is woken");
+        drop(select);
+        // And the other way round.
+        assert!(is_pending(&mut handle, Arc::clone(&wakes)));
+        assert!(is_pending(&mut handle, Arc::clone(&wakes)));
+        assert_eq!(Arc::strong_count(&wakes), 2);
+        sender.send(7).unwrap();
+        common::wait_until(|| wakes.0.load(SeqCst) == 1);
+        assert_eq!(select! { join(handle) -> result => result.unwrap() }, 7);
+
+        let (sender, receiver) = bounded(0);
+        let mut handle = thread::spawn(move || receiver.recv().unwrap());
+        assert!(is_pending(&mut handle, Arc::clone(&wakes)));
+        let sending = spawn_either(1, move || sender.send(8).unwrap());
+        let result = select! {
+            join(handle) -> result => result,
+            recv(never::<()>()) -> _ => unreachable!(),
+        };
+        assert_eq!(result.unwrap(), 8);
+        sending.join();
+    });
+}
+
+#[test]
+fn a_waker_in_its_place_may_wait_or_panic_as_it_is_dropped() {
+    struct Slow;
+    impl Wake for Slow {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Slow {
+        fn drop(&mut self) {
+            thread::sleep(SHORT);
+        }
+    }
+    struct Bomb;
+    impl Wake for Bomb {
+        fn wake(self: Arc<Self>) {}
+    }
+    impl Drop for Bomb {
+        fn drop(&mut self) {
+            panic!("{ON_PURPOSE}");
+        }
+    }
+    each_run(|| {
+        let (sender, receiver) = bounded(1);
+        let (give, take) = bounded(0);
+        let mut handle = thread::spawn(move || take.recv().unwrap());
+        for way in 0..4 {
+            // The handle's own is the last one.
+            let pending = match way % 2 {
+                0 => is_pending(&mut handle, Arc::new(Slow)),
+                _ => is_pending(&mut handle, Arc::new(Bomb)),
+            };
+            assert!(pending);
+            let sender = sender.clone();
+            let sending = spawn_either(way, move || sender.send(way).unwrap());
+            let mut select = Select::new();
+            select.join(&handle);
+            let received = select.recv(&receiver);
+            let operation = select.select();
+            assert_eq!(operation.index(), received);
+            assert_eq!(operation.recv(&receiver), Ok(way), "what was there is not lost");
+            sending.join();
+        }
+        assert!(is_pending(&mut handle, Arc::new(Slow)));
+        give.send(7).unwrap();
+        assert_eq!(select! { join(handle) -> result => result.unwrap() }, 7);
+    });
+}
+
+#[test]
+fn handles_that_were_polled_are_selected_as_their_green_threads_end() {
+    each_run(|| {
+        let wakes = Arc::new(Wakes::default());
+        for i in 0..stress(200) {
+            let mut handle = thread::spawn(move || i);
+            let timer = after(if i % 3 == 0 { Duration::ZERO } else { LONG });
+            if is_pending(&mut handle, Arc::clone(&wakes)) {
+                let selected = {
+                    let mut select = Select::new();
+                    let joined = select.join(&handle);
+                    select.recv(&timer);
+                    select.ready() == joined
+                };
+                assert!(selected && handle.is_finished() || i % 3 == 0);
+                assert_eq!(handle.join().unwrap(), i);
+            }
+        }
+        common::wait_until(|| Arc::strong_count(&wakes) == 1);
     });
 }
 

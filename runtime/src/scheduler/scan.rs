@@ -4,7 +4,7 @@
 //! register, so a broken promise shows as a word that points into the thread-locals of the OS thread which the task is about to
 //! leave. The look is conservative: a dead word left over by an earlier call counts too.
 
-use std::{ops::Range, sync::OnceLock};
+use std::{ops::Range, ptr, sync::OnceLock};
 
 use super::Shared;
 use crate::{
@@ -55,7 +55,7 @@ fn static_tls_size() -> usize {
     *SIZE.get_or_init(|| {
         let sum = global::AtomicUsize::new(0);
         // SAFETY: `add` takes what it is given, and `sum` outlives the call.
-        unsafe { libc::dl_iterate_phdr(Some(add), std::ptr::from_ref(&sum).cast_mut().cast()) };
+        unsafe { libc::dl_iterate_phdr(Some(add), ptr::from_ref(&sum).cast_mut().cast()) };
         sum.load(Relaxed)
     })
 }
@@ -69,17 +69,31 @@ pub(super) fn must_stay(task: &Header, here: usize, shared: &Shared) -> bool {
         return false;
     }
     let Some(tls) = shared.remotes[last as usize].tls.get() else { return false };
-    let (sp, top) = (started.sp.get(), task.running().top());
-    for address in (sp.next_multiple_of(8)..top).step_by(8) {
-        // SAFETY: the words between the stack pointer of a suspended fiber and the top of its stack are mapped, and nobody
-        // writes them while we own the task.
-        let word = unsafe { std::ptr::with_exposed_provenance::<usize>(address).read_volatile() };
-        if tls.contains(&word) {
-            started.tls_hit.set(word);
-            started.last.set(last);
-            task.home.set(last);
-            return true;
-        }
+    let mut sp = started.sp.get();
+    let mut hit = None;
+    // Who waits inside of a generator is on its stack; the next one is that of its resumer.
+    while let Some((top, resumer)) = crate::coroutine::record::frames_at(sp) {
+        hit = hit.or_else(|| look(sp..top, tls));
+        sp = resumer;
     }
-    false
+    let own = task.running().guard().end..task.running().top();
+    // Stacks of others, which the task may be on, are not known.
+    if own.contains(&sp) {
+        hit = hit.or_else(|| look(sp..own.end, tls));
+    }
+    let Some(word) = hit else { return false };
+    started.tls_hit.set(word);
+    started.last.set(last);
+    task.home.set(last);
+    true
+}
+
+/// The first word of a part of a suspended stack that points into `tls`.
+fn look(part: Range<usize>, tls: &Range<usize>) -> Option<usize> {
+    (part.start.next_multiple_of(8)..part.end).step_by(8).find_map(|address| {
+        // SAFETY: the words between the stack pointer of a suspended stack and its top are mapped, and nobody writes them while we
+        // own the task.
+        let word = unsafe { ptr::with_exposed_provenance::<usize>(address).read_volatile() };
+        tls.contains(&word).then_some(word)
+    })
 }

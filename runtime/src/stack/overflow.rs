@@ -1,8 +1,8 @@
-//! What happens when a green thread overflows its stack: a message that names it, and an abort.
+//! What happens when a green thread or a generator overflows its stack: a message that names it, and an abort.
 //!
 //! The guard below a stack turns an overflow into a fault. `std` has a handler for such faults, which knows only the
-//! guards of its own threads. This one is chained before it, looks at the guard of the green thread that runs on the
-//! faulting OS thread, and leaves every other fault to the handler that was there before.
+//! guards of its own threads. This one is chained before it, asks whose guard it is, that of the green thread which runs
+//! on the faulting OS thread or of a generator, and leaves every other fault to the handler that was there before.
 //!
 //! # Roles
 //!
@@ -40,7 +40,7 @@ use std::sync::OnceLock;
 
 use super::page_size;
 
-/// The green thread that is running on an OS thread.
+/// Who is running on an OS thread: a green thread or a generator.
 pub(crate) struct Running {
     /// Of its stack, see [`Stack::guard`](super::Stack::guard).
     pub(crate) guard: Range<usize>,
@@ -48,24 +48,27 @@ pub(crate) struct Running {
     pub(crate) name: *const u8,
     /// Bytes of the name.
     pub(crate) name_len: usize,
-    /// Its number.
-    pub(crate) id: u64,
+    /// The number of a green thread. A generator has none.
+    pub(crate) id: Option<u64>,
 }
 
 /// The signals that a fault in a guard may arrive as.
 const SIGNALS: [c_int; 2] = [libc::SIGSEGV, libc::SIGBUS];
 
-static LOOKUP: OnceLock<fn() -> Option<Running>> = OnceLock::new();
+/// Says who runs, given the address of a fault.
+type Lookup = fn(usize) -> Option<Running>;
+
+static LOOKUP: OnceLock<Lookup> = OnceLock::new();
 
 /// What the process did on each of [`SIGNALS`] before.
 static PREVIOUS: OnceLock<[libc::sigaction; 2]> = OnceLock::new();
 
 /// Registers the handler for this process, once; later calls do nothing.
 ///
-/// `lookup` says what green thread is running on the calling OS thread. It is called in a signal handler, so it may
-/// neither allocate nor lock, and must be right at any instruction: a green thread's stack is not used before it is
-/// what `lookup` returns.
-pub(crate) fn install(lookup: fn() -> Option<Running>) {
+/// `lookup` says who is running on the calling OS thread and may have come to the address. It is called in a signal handler, so
+/// it may neither allocate nor wait for a lock, and must be right at any instruction: a stack is not used before it is what `lookup`
+/// returns.
+pub(crate) fn install(lookup: Lookup) {
     // Whoever comes first does everything; the others wait for it here.
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
@@ -108,7 +111,7 @@ fn is_function(action: &libc::sigaction) -> bool {
 /// The handler. Async-signal-safe: `OnceLock::get` is one atomic load, `lookup` has promised to be.
 extern "C" fn handle(signal: c_int, info: *mut libc::siginfo_t, context: *mut c_void) {
     if let Some(address) = fault_address(info)
-        && let Some(running) = LOOKUP.get().and_then(|lookup| lookup())
+        && let Some(running) = LOOKUP.get().and_then(|lookup| lookup(address))
         && running.guard.contains(&address)
     {
         report(&running);
@@ -153,15 +156,18 @@ fn report(running: &Running) {
     let name = if running.name.is_null() {
         b"<unnamed>"
     } else {
-        // SAFETY: `Running` says that the name is valid while its green thread runs, which faults here.
+        // SAFETY: `Running` says that the name is valid while its owner runs, who faults here.
         unsafe { slice::from_raw_parts(running.name, running.name_len) }
     };
-    let mut digits = [0; 20];
-    print(b"\ngreen thread '");
+    print(if running.id.is_some() { b"\ngreen thread '" } else { b"\ngenerator '" });
     print(name);
-    print(b"' (id ");
-    print(decimal(running.id, &mut digits));
-    print(b") has overflowed its stack\nfatal runtime error: stack overflow, aborting\n");
+    print(b"'");
+    if let Some(id) = running.id {
+        print(b" (id ");
+        print(decimal(id, &mut [0; 20]));
+        print(b")");
+    }
+    print(b" has overflowed its stack\nfatal runtime error: stack overflow, aborting\n");
 }
 
 /// Writes to standard error as much as can be written.

@@ -45,6 +45,12 @@ use crate::prim::atomic::{AtomicUsize, Ordering};
 /// How many stacks a worker keeps for itself. When one more comes, the older half goes to the pool.
 const CACHE_MAX: usize = 256;
 
+/// The same for an OS thread and its generators, of which few are in use at a time.
+const SMALL_CACHE_MAX: usize = 32;
+
+/// How often the fault handler tries for the lock.
+const TRIES: usize = 1000;
+
 /// How many stacks an empty cache takes from the pool at once.
 const REFILL: usize = 32;
 
@@ -122,7 +128,7 @@ impl StackPool {
         if size != self.default_size {
             return self.put(size, [stack]);
         }
-        if cache.stacks.len() >= CACHE_MAX {
+        if cache.stacks.len() >= cache.max {
             self.spill(cache);
         }
         cache.stacks.push(stack);
@@ -158,6 +164,25 @@ impl StackPool {
         occupants.into_iter().for_each(f);
     }
 
+    /// The occupant of the slot that `address` lies in, its guard included.
+    ///
+    /// Async-signal-safe: gives up if the lock cannot be had for long, which the faulting OS thread itself may hold.
+    pub(crate) fn occupant_at(&self, address: usize) -> Option<NonNull<()>> {
+        let attempt = || {
+            let shelves = self.shelves.try_lock();
+            if shelves.is_none() {
+                // SAFETY: no arguments.
+                unsafe { libc::sched_yield() };
+            }
+            shelves
+        };
+        let shelves = iter::repeat_with(attempt).take(TRIES).find_map(|shelves| shelves)?;
+        shelves.values().find_map(|shelf| {
+            let (_, held) = shelf.slabs.range(..=address).next_back()?;
+            held.slab().occupant_at(address)
+        })
+    }
+
     /// How many stacks are out: in use, in a cache, or leaked.
     pub(crate) fn live(&self) -> usize {
         self.shelves.lock().values().map(|shelf| shelf.out).sum()
@@ -182,13 +207,13 @@ impl StackPool {
 
     #[cold]
     fn refill(&self, cache: &mut StackCache) -> io::Result<Stack> {
-        self.take(self.default_size, REFILL, &mut cache.stacks)?;
+        self.take(self.default_size, REFILL.min(cache.max / 2), &mut cache.stacks)?;
         Ok(cache.stacks.pop().expect("`take` gives at least one"))
     }
 
     #[cold]
     fn spill(&self, cache: &mut StackCache) {
-        self.put(self.default_size, cache.stacks.drain(..CACHE_MAX / 2));
+        self.put(self.default_size, cache.stacks.drain(..cache.max / 2));
     }
 
     /// Takes one to `want` stacks off the shelf, the warmest last.
@@ -275,19 +300,24 @@ impl Drop for StackPool {
     }
 }
 
-/// The stacks that one worker keeps at hand, all of the pool's default size.
+/// The stacks that one worker, or another OS thread, keeps at hand, all of the pool's default size.
 ///
 /// It belongs to one pool, and is to be given to [`StackPool::trim`] before it is dropped: what is in it is leaked.
-#[derive(Default)]
 pub(crate) struct StackCache {
     /// The last one is the warmest.
     stacks: Vec<Stack>,
+    max: usize,
 }
 
 impl StackCache {
     /// An empty cache.
     pub(crate) const fn new() -> Self {
-        Self { stacks: Vec::new() }
+        Self { stacks: Vec::new(), max: CACHE_MAX }
+    }
+
+    /// An empty cache that keeps few.
+    pub(crate) const fn small() -> Self {
+        Self { stacks: Vec::new(), max: SMALL_CACHE_MAX }
     }
 
     /// How many stacks are at hand.

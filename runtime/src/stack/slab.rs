@@ -136,6 +136,13 @@ impl Slab {
         self.start.addr().get()
     }
 
+    /// The occupant of the slot that `address` lies in, if it lies in any.
+    pub(super) fn occupant_at(&self, address: usize) -> Option<NonNull<()>> {
+        let offset = address.checked_sub(self.start())?;
+        // Pairs with the store in `Stack::set_occupant`.
+        NonNull::new(self.slots.get(offset / self.stride)?.occupant.load(Ordering::Acquire))
+    }
+
     /// How many slots there are.
     pub(super) fn len(&self) -> usize {
         self.slots.len()

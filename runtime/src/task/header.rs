@@ -43,7 +43,7 @@ use super::{
     state::{Shield, State},
 };
 use crate::{
-    cancel::{self, Cancelled},
+    cancel::{self, Bound, CAN_UNWIND, Cancelled},
     fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
     prim::atomic::{
@@ -52,7 +52,7 @@ use crate::{
         fence,
     },
     queue::inbox::Linked,
-    scheduler::{Shared, current, worker::Worker},
+    scheduler::{Shared, current, current::Scopes, worker::Worker},
 };
 
 /// No worker yet.
@@ -106,8 +106,12 @@ impl Meta {
 /// What a task has from its first run on, at the top of its stack.
 pub(crate) struct Started {
     pub(crate) locals: UnsafeCell<Locals>,
-    /// While above zero, waits are not cancelled.
+    /// While above zero, waits are not cancelled, but for what bounds within the shields end.
     pub(crate) shields: Cell<u32>,
+    /// The innermost bound; see `cancel/bound.rs`.
+    pub(crate) bound: Cell<Option<NonNull<Bound>>>,
+    /// What generators have to know.
+    pub(crate) scopes: Scopes,
     /// Whether it is known to be unwinding; see [`Header::unwinding`].
     pub(crate) unwinding: Cell<bool>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
@@ -124,10 +128,12 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) const fn new() -> Self {
+    pub(crate) const fn new(id: u64) -> Self {
         Self {
             locals: UnsafeCell::new(Locals::new()),
+            scopes: Scopes::new(id),
             shields: Cell::new(0),
+            bound: Cell::new(None),
             unwinding: Cell::new(false),
             counted: Cell::new(false),
             #[cfg(debug_assertions)]
@@ -433,6 +439,12 @@ impl Header {
     /// Whether a wait of the running task may be cancelled just now.
     #[inline]
     pub(crate) fn shield(&self) -> Shield {
+        if CAN_UNWIND { self.shield_of_fallible() } else { Shield::Shielded }
+    }
+
+    /// As `shield`, of a wait that can end with an error where nothing can unwind.
+    #[inline]
+    pub(crate) fn shield_of_fallible(&self) -> Shield {
         if self.started().shields.get() > 0 {
             return Shield::Shielded;
         }
@@ -467,10 +479,22 @@ impl Header {
         unsafe { &*self.shared }
     }
 
-    /// Whether a wait of the running task that begins now is to be cancelled at once.
+    /// Another reference to the running task.
+    pub(crate) fn retain(&self) -> TaskRef {
+        // SAFETY: the running task is kept alive by its worker.
+        unsafe { TaskRef::retain(self.ptr()) }
+    }
+
+    /// Whether the task is to end, as soon as it may be cancelled.
+    #[inline]
+    pub(crate) fn is_to_end(&self) -> bool {
+        self.runtime().is_draining() || self.state.is_cancelled()
+    }
+
+    /// Whether a wait of the running task that begins now is to be cancelled at once, bounds apart.
     #[inline]
     pub(crate) fn is_cancel_due(&self) -> bool {
-        self.runtime().is_draining() && self.shield() == Shield::Open
+        self.is_to_end() && self.shield_of_fallible() == Shield::Open
     }
 
     /// What the task waits for, or waited for last.
@@ -521,14 +545,13 @@ unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
     header.stage.set(Stage::Empty);
     // SAFETY: the stage held the closure, which is taken once.
     let closure = unsafe { ManuallyDrop::take(&mut data.closure) };
-    let output = panic::catch_unwind(AssertUnwindSafe(|| {
-        if cancelled {
-            // Destructors may wait: not to be cut short.
-            cancel::shield(|| drop(closure));
-            panic::resume_unwind(Box::new(Cancelled::new()));
-        }
-        closure()
-    }));
+    let output = if cancelled {
+        // Destructors may wait: not to be cut short.
+        panic::catch_unwind(AssertUnwindSafe(|| cancel::shield(|| drop(closure))))
+            .and(Err(Box::new(Cancelled::new()) as _))
+    } else {
+        panic::catch_unwind(AssertUnwindSafe(closure))
+    };
     // The closure was moved out; nobody else looks before `join.finish` (J3).
     data.output = ManuallyDrop::new(output);
     header.stage.set(Stage::Output);

@@ -9,9 +9,12 @@
 //! ```text
 //!            1 wait                 4 finish
 //!   EMPTY ──────────▶ WAITING ─────────────────▶ FINISHING ──5 release──▶ FINISHED
-//!    │ │ ◀────────────   ▲                                                  ▲
-//!    │ │     2 give_up   │ 7 enter        4 finish                          │
-//!    │ ├───────▶ ENTERING ──────────────────────────────────────────────────┤
+//!    │ │ ◀────────────   ▲                           ▲                      ▲
+//!    │ │     2 give_up   │ 7 enter                   │ 4 finish             │
+//!    │ ├───────▶ ENTERING ──8 enter_polled──▶ POLLED ┘                      │
+//!    │ │ ◀────────  ▲ │                         │                           │
+//!    │ │   10 leave │ └──4 finish───────────────│───────────────────────────┤
+//!    │ │            └──────────9 withdraw───────┘                           │
 //!    │ │ 6 begin_entry                    4 finish                          │
 //!    │ └────────────────────────────────────────────────────────────────────┘
 //!    │ 3 detach                 4 finish (the task drops its own result)
@@ -20,23 +23,25 @@
 //!
 //! 1. [`JoinWord::wait`], 2. [`JoinWord::give_up`] and 3. [`JoinWord::detach`] by the handle; 4. [`JoinWord::finish`] and
 //!    5. [`JoinWord::release`] by the task; 6. [`JoinWord::begin_entry`], 7. [`JoinWord::enter`] and 2. by a `select`, which only
-//!    borrows the handle: it may find another there, with whom it does not share. A handle that is polled as a future enters too, and stays
-//!    entered after the call: it gives up (2) before whatever its handle does next.
+//!    borrows the handle: it may find another there, with whom it does not share. A handle that is polled as a future takes 6. and
+//!    8. [`JoinWord::enter_polled`], and its waker stays after the call: whatever the handle does next, or a `select` does with it, begins with
+//!    9. [`JoinWord::withdraw`] and 10. [`JoinWord::leave`], which take the waker back.
 //!
 //! # Invariants
 //!
 //! - **J1** The waker slot is written by the handle before `WAITING` is set, and read by the task only when its `finish`
-//!   replaced `WAITING`. Whoever only borrows the handle writes it in `ENTERING`, which one at a time can set.
+//!   replaced `WAITING` or `POLLED`. Whoever only borrows the handle touches it in `ENTERING`, which one at a time can set.
 //! - **J2** In `FINISHING` the task still uses the waker, so the joiner's wait must not end by itself: `give_up` holds it
-//!   until `release`.
+//!   until `release`. A future's waker has no frame, and nobody waits for its use to end.
 //! - **J3** The result belongs to the task until `finish`, and to the handle from then on, unless `finish` found
 //!   `DETACHED`: then the task drops it.
 //!
 //! # Orderings
 //!
-//! `finish` (Release) is read by `is_finished`, `wait`, `begin_entry` and `enter` (Acquire): the result. `wait` and `enter` (Release) are
-//! read by `finish` (Acquire): the waker slot. `release` (Release) is read by `give_up` (Acquire): the task is done with the waker.
-//! `enter` (Release), or what `give_up` made of it, is read by `begin_entry` (Acquire): the slot, in which the one before has written.
+//! `finish` (Release) is read by `is_finished`, `wait`, `begin_entry`, `enter`, `enter_polled`, `withdraw` and `leave` (Acquire): the result.
+//! `wait`, `enter` and `enter_polled` (Release) are read by `finish` (Acquire): the waker slot. `release` (Release) is read by `give_up`
+//! (Acquire): the task is done with the waker. `enter` (Release), or what `give_up` made of it, and `leave` (Release) are read by
+//! `begin_entry` (Acquire), and `enter_polled` (Release) by `withdraw` (Acquire): the slot, in which the one before has written.
 //!
 //! # Checked by
 //!
@@ -54,8 +59,9 @@ const EMPTY: u8 = 0;
 const WAITING: u8 = 1;
 const DETACHED: u8 = 2;
 const ENTERING: u8 = 3;
-const FINISHING: u8 = 4;
-const FINISHED: u8 = 5;
+const POLLED: u8 = 4;
+const FINISHING: u8 = 5;
+const FINISHED: u8 = 6;
 
 /// What the end of a task obliges it to.
 #[must_use]
@@ -73,11 +79,11 @@ pub enum Finish {
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Entry {
-    /// The slot is the caller's, until [`JoinWord::enter`].
+    /// The slot is the caller's, until [`JoinWord::enter`], [`JoinWord::enter_polled`] or [`JoinWord::leave`].
     Begun,
     /// The task has finished.
     Finished,
-    /// Another is there already.
+    /// Another is there already. To withdraw: there is nothing to be taken back.
     Taken,
 }
 
@@ -108,7 +114,16 @@ impl JoinWord {
 
     /// Takes the slot, for one who only borrows the handle.
     pub fn begin_entry(&self) -> Entry {
-        match self.0.compare_exchange(EMPTY, ENTERING, AcqRel, Acquire) {
+        self.begin(EMPTY)
+    }
+
+    /// Takes the slot with the waker of a future that was polled, for one who only borrows the handle.
+    pub fn withdraw(&self) -> Entry {
+        self.begin(POLLED)
+    }
+
+    fn begin(&self, from: u8) -> Entry {
+        match self.0.compare_exchange(from, ENTERING, AcqRel, Acquire) {
             Ok(_) => Entry::Begun,
             Err(FINISHING | FINISHED) => Entry::Finished,
             Err(_) => Entry::Taken,
@@ -119,6 +134,18 @@ impl JoinWord {
     #[must_use]
     pub fn enter(&self) -> bool {
         self.0.compare_exchange(ENTERING, WAITING, AcqRel, Acquire).is_ok()
+    }
+
+    /// As [`enter`](Self::enter), for a waker that stays until it is withdrawn: that of a future.
+    #[must_use]
+    pub fn enter_polled(&self) -> bool {
+        self.0.compare_exchange(ENTERING, POLLED, AcqRel, Acquire).is_ok()
+    }
+
+    /// Gives the slot back, empty. `true`: the task has finished meanwhile, and found no waker.
+    #[must_use]
+    pub fn leave(&self) -> bool {
+        self.0.compare_exchange(ENTERING, EMPTY, AcqRel, Acquire).is_err()
     }
 
     /// Takes the announcement back after a wait that ended without the task's doing. On return the task does not
@@ -137,11 +164,11 @@ impl JoinWord {
         true
     }
 
-    /// Whether a waker is announced: that of a future that was polled, for a handle that is not in a wait.
+    /// Whether the waker of a future that was polled is announced, which is to be withdrawn.
     #[inline]
     #[must_use]
-    pub fn is_waited_for(&self) -> bool {
-        self.0.load(Relaxed) == WAITING
+    pub fn is_polled(&self) -> bool {
+        self.0.load(Relaxed) == POLLED
     }
 
     /// Gives the result up. `true`: it is there already and the handle must drop it.
@@ -158,7 +185,7 @@ impl JoinWord {
     pub fn finish(&self) -> Finish {
         match self.0.swap(FINISHING, AcqRel) {
             EMPTY | ENTERING => Finish::Unawaited,
-            WAITING => Finish::Wake,
+            WAITING | POLLED => Finish::Wake,
             _ => Finish::DropResult,
         }
     }

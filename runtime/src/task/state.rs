@@ -8,7 +8,8 @@
 //! # Roles
 //!
 //! The *owner* is whoever may touch the task: the worker that runs it, the queue that holds it, the claimer that
-//! is about to enqueue it. A *claimer* is any thread that tries to end a wait: a waker, a timer, a shutdown.
+//! is about to enqueue it. A *claimer* is any thread that tries to end a wait: a waker, a timer, a shutdown. A *canceller* asks the
+//! task to end.
 //!
 //! # States
 //!
@@ -33,13 +34,20 @@
 //! it ends the wait, and the token is used up. A stray `unpark` thus never ends a wait for a lock or a socket, and no such
 //! wait takes a token that was meant for `park`: more than `std` promises.
 //!
+//! Two more bits say that a wait is not as simple as it looks. `CANCEL` is set by a canceller, once and for ever: every wait of the task that may be
+//! cancelled ends at once from then on. `BOUND` is set and cleared by the owner: the task has bounds (`cancel/bound.rs`), among which its
+//! next wait has to look for deadlines and tokens. Since each wait begins with a step on this word, and a canceller looks for a wait
+//! after its step on the same word, one of the two sees the other: no wait slips through.
+//!
 //! # Invariants
 //!
-//! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit.
+//! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit and the cancel bit.
 //! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
 //! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
 //! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one only when asked for by name.
 //! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
+//! - **S6** The cancel bit is never cleared before the end. Once it is set, no open wait stays `PENDING` that was begun before (its canceller claims
+//!   it) or begins after (its owner sees the bit).
 //!
 //! # Orderings
 //!
@@ -49,16 +57,19 @@
 //! | `claim`, `leave_token` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
 //!
+//! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
+//!
 //! `begin_wait` is Relaxed: the new epoch reaches claimers through the registry in which the waker is put. It is a
-//! read-modify-write only because of the token bit.
+//! read-modify-write only because of the bits that others set. For S6 the order of steps on the one word is enough.
 //!
 //! # Rejected
 //!
-//! A word of its own for the token: `park` and `unpark` cost five read-modify-writes then, with one word two.
+//! A word of its own for the token: `park` and `unpark` cost five read-modify-writes then, with one word two. A flag of its own for the
+//! cancellation: setting the flag and beginning a wait would each need a fence against the other.
 //!
 //! # Checked by
 //!
-//! `loom-tests/tests/task_state.rs`, `loom-tests/tests/park.rs`.
+//! `loom-tests/tests/task_state.rs`, `loom-tests/tests/park.rs`, `loom-tests/tests/cancel.rs`.
 
 use std::fmt;
 
@@ -90,6 +101,13 @@ const DOUBTFUL: u64 = 1 << 7;
 const FOR_TOKEN: u64 = 1 << 5;
 /// The token is there.
 const TOKEN: u64 = 1 << 6;
+
+/// The task is to end.
+const CANCEL: u64 = 1 << 8;
+/// The task has bounds.
+const BOUND: u64 = 1 << 9;
+/// What one wait hands on to the next.
+const KEPT: u64 = TOKEN | CANCEL | BOUND;
 
 const EPOCH_SHIFT: u32 = 32;
 const EPOCH: u64 = !0 << EPOCH_SHIFT;
@@ -179,16 +197,16 @@ impl State {
     /// Begins a wait and returns its epoch, which wakers must name. Owner only, while running.
     #[inline]
     pub fn begin_wait(&self, shield: Shield, for_token: bool) -> u32 {
-        let word = self.0.load(Relaxed) & !TOKEN;
+        let word = self.0.load(Relaxed) & !KEPT;
         let next = Self::next_wait(word, shield, for_token);
-        // Others may only set the token bit meanwhile (S1), which an addition leaves as it is. The epoch is left out of the subtraction: it
-        // grows by one in any case.
+        // Others may only set the token bit and the cancel bit meanwhile (S1), which an addition leaves as they are. The epoch is left out of
+        // the subtraction: it grows by one in any case.
         let step = (1 << EPOCH_SHIFT | next & !EPOCH) - (word & !EPOCH);
         self.0.fetch_add(step, Relaxed);
         Self::epoch(next)
     }
 
-    /// The word of the wait after `word`'s, still active, without the token.
+    /// The word of the wait after `word`'s, still active, without what is kept.
     #[inline]
     fn next_wait(word: u64, shield: Shield, for_token: bool) -> u64 {
         debug_assert_eq!(word & PLACE, ACTIVE);
@@ -213,16 +231,35 @@ impl State {
     }
 
     /// Begins a wait for the token and parks the task, once its worker is off its stack. `false`: the token was there
-    /// and is taken, resume it.
+    /// and is taken, or the wait was cancelled as it began; resume it.
     #[inline]
     #[must_use]
     pub fn park_for_token(&self, shield: Shield) -> bool {
         let mut word = self.0.load(Relaxed);
+        while word & KEPT == 0 {
+            let parked = Self::next_wait(word, shield, true) | PARKED;
+            match self.0.compare_exchange_weak(word, parked, AcqRel, Relaxed) {
+                Ok(_) => return true,
+                Err(now) => word = now,
+            }
+        }
+        self.park_for_token_with_care(word, shield)
+    }
+
+    /// As `park_for_token`, where something came in between.
+    #[cold]
+    fn park_for_token_with_care(&self, mut word: u64, shield: Shield) -> bool {
         loop {
-            let next =
-                if word & TOKEN == 0 { Self::next_wait(word, shield, true) | PARKED } else { word & !TOKEN };
+            let wait = Self::next_wait(word & !KEPT, shield, true) | word & KEPT;
+            let next = if word & TOKEN != 0 {
+                word & !TOKEN
+            } else if word & CANCEL != 0 && shield == Shield::Open {
+                wait | CANCELLED
+            } else {
+                wait | PARKED
+            };
             match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
-                Ok(_) => return word & TOKEN == 0,
+                Ok(_) => return next & PLACE == PARKED,
                 Err(now) => word = now,
             }
         }
@@ -258,6 +295,49 @@ impl State {
         }
     }
 
+    /// Has the task end: cancels the wait that is under way, and every later one, unless it is shielded. The caller keeps the task alive.
+    pub fn cancel(&self) -> Claim {
+        self.0.fetch_or(CANCEL, Release);
+        self.claim_cancelled(false)
+    }
+
+    /// Whether the task is to end.
+    #[inline]
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Acquire) & CANCEL != 0
+    }
+
+    /// Whether the task has bounds. Owner only.
+    pub fn set_bound(&self, bound: bool) {
+        if bound {
+            self.0.fetch_or(BOUND, Relaxed);
+        } else {
+            self.0.fetch_and(!BOUND, Relaxed);
+        }
+    }
+
+    /// Whether a wait that begins now may be cut short by something that is there already. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        self.0.load(Relaxed) & (CANCEL | BOUND) != 0
+    }
+
+    /// As `is_limited`, or the token is there. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn is_limited_or_has_token(&self) -> bool {
+        self.0.load(Relaxed) & KEPT != 0
+    }
+
+    /// Whether the wait that was begun is under way, and not limited. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn is_simply_pending(&self) -> bool {
+        self.0.load(Relaxed) & (OUTCOME | CANCEL | BOUND) == PENDING
+    }
+
     /// Leaves the token, or ends the wait for it.
     #[inline]
     pub fn leave_token(&self) -> Claim {
@@ -277,14 +357,27 @@ impl State {
         }
     }
 
+    /// Whether the token is there. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn has_token(&self) -> bool {
+        self.0.load(Relaxed) & TOKEN != 0
+    }
+
+    /// Takes the token, which is there. Owner only.
+    #[inline]
+    pub fn clear_token(&self) {
+        self.0.fetch_and(!TOKEN, Acquire);
+    }
+
     /// Takes the token if it is there. Owner only.
     #[inline]
     #[must_use]
     pub fn take_token(&self) -> bool {
-        if self.0.load(Relaxed) & TOKEN == 0 {
+        if !self.has_token() {
             return false;
         }
-        self.0.fetch_and(!TOKEN, Acquire);
+        self.clear_token();
         true
     }
 

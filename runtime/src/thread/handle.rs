@@ -18,7 +18,11 @@ use crate::{
     cancel,
     park::{self, OsThread, Outcome, WaitReason, Waiter, Waker},
     scheduler::current,
-    task::{TaskRef, join::Entry},
+    task::{
+        TaskRef,
+        join::{Entry, JoinWord},
+        state::Place,
+    },
 };
 
 /// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
@@ -65,7 +69,8 @@ impl<T> Joiner<T> {
     #[inline(always)]
     fn wait(&self, deadline: Option<Instant>) -> bool {
         let task = self.task();
-        if task.join.is_finished() || self.withdraw() {
+        // In this order: if the task finished in between, it may be using what a poll has put into the slot.
+        if self.withdraw() || task.join.is_finished() {
             return true;
         }
         // SAFETY: used up in this function, which begins no other wait.
@@ -112,22 +117,9 @@ impl<T> Joiner<T> {
 }
 
 impl<T> Joiner<T> {
-    /// Takes back the waker of a future that was polled, if there is one. `true`: the task has finished meanwhile.
     #[inline]
     fn withdraw(&self) -> bool {
-        self.task().join.is_waited_for() && self.take_back()
-    }
-
-    #[cold]
-    fn take_back(&self) -> bool {
-        if self.task().join.give_up() {
-            return true;
-        }
-        // SAFETY: the slot is ours again until the next announcement (J1).
-        let waker = unsafe { (*self.task().joiner.get()).take() };
-        // Before anything else begins: its destructor is foreign code.
-        drop(waker);
-        false
+        self.ending().withdraw()
     }
 
     /// Takes the result if it is there; otherwise has `waker` woken when it is.
@@ -135,7 +127,7 @@ impl<T> Joiner<T> {
         let task = self.task();
         if !task.join.is_finished() && !self.withdraw() {
             // SAFETY: a foreign waker needs no frame.
-            if unsafe { self.ending().enter(Waker::foreign(waker.clone())) } {
+            if unsafe { self.ending().announce(Waker::foreign(waker.clone()), JoinWord::enter_polled) } {
                 return Poll::Pending;
             }
         }
@@ -166,17 +158,53 @@ impl Ending<'_> {
         self.0.join.is_finished()
     }
 
+    /// Takes back the waker of a handle that was polled as a future, if there is one: who asks last is woken. `true`: the end has come meanwhile.
+    ///
+    /// To be called before a wait begins: the waker's destructor is foreign code, which may wait.
+    #[inline]
+    #[expect(clippy::must_use_candidate, reason = "`enter` finds out too")]
+    pub fn withdraw(self) -> bool {
+        self.0.join.is_polled() && self.take_back()
+    }
+
+    #[cold]
+    fn take_back(self) -> bool {
+        let Self(task) = self;
+        match task.join.withdraw() {
+            Entry::Finished => return true,
+            Entry::Taken => return false,
+            Entry::Begun => {}
+        }
+        // SAFETY: the slot is ours until `join.leave` (J1).
+        let waker = unsafe { (*task.joiner.get()).take() };
+        let finished = task.join.leave();
+        // Last, when nobody is kept from the slot: its destructor is foreign code.
+        drop(waker);
+        finished
+    }
+
     /// Lets it claim `waker`. `false`: it has come, and will not.
     ///
     /// # Panics
     ///
-    /// If the waker is of the green thread itself, or another waits already.
+    /// If the waker is of the green thread itself, or another waits already: a `select`, or a poll whose waker was not
+    /// [withdrawn](Self::withdraw).
     ///
     /// # Safety
     ///
     /// If this returns `true`, [`leave`](Self::leave) is called before the frame of the waker's [`Waiter`] ends, if it is of one.
     #[must_use]
     pub unsafe fn enter(self, waker: Waker) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe { self.announce(waker, JoinWord::enter) }
+    }
+
+    /// As `enter`, by a step of the word.
+    ///
+    /// # Safety
+    ///
+    /// As `enter`, unless the step is `enter_polled` and the waker is a foreign one.
+    unsafe fn announce(self, waker: Waker, enter: fn(&JoinWord) -> bool) -> bool {
         let Self(task) = self;
         assert!(!waker.is_of(task), "a green thread cannot join itself");
         match task.join.begin_entry() {
@@ -184,9 +212,9 @@ impl Ending<'_> {
             Entry::Taken => panic!("a green thread can be joined by one `select` at a time"),
             Entry::Begun => {}
         }
-        // SAFETY: the slot is ours until `join.enter` announces it (J1). The task claims before it releases, for which `leave` waits (J2).
+        // SAFETY: the slot is ours until `enter` announces it (J1). The task claims before it releases, for which `leave` waits (J2).
         unsafe { *task.joiner.get() = Some(waker) };
-        task.join.enter()
+        enter(&task.join)
     }
 
     /// Undoes [`enter`](Self::enter). The waker is not used any more when this returns.
@@ -273,6 +301,50 @@ impl<T> JoinHandle<T> {
         self.0.is_finished()
     }
 
+    /// Makes the green thread end: its current wait, or its next one, unwinds, and [`join`](Self::join) returns
+    /// [`Cancelled`](crate::cancel::Cancelled).
+    ///
+    /// This does not wait for that. If the green thread has not started it never will: its closure is dropped. While it unwinds for another
+    /// reason, and inside [`shield`](crate::cancel::shield), it goes on undisturbed. If it ends without waiting again it has won. There is no
+    /// way back: a `catch_unwind` that catches the unwinding delays it to the next wait.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{cancel::Cancelled, thread};
+    ///
+    /// let parked = thread::spawn(|| thread::park());
+    /// parked.cancel();
+    /// assert!(parked.join().unwrap_err().is::<Cancelled>());
+    /// ```
+    pub fn cancel(&self) {
+        self.0.thread().cancel();
+    }
+
+    /// Has `f` called with the result when the green thread has ended, on a green thread that waits for that; and lets go of the handle.
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](super::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    /// use sward_runtime::thread;
+    ///
+    /// let (sender, results) = mpsc::channel();
+    /// thread::spawn(|| 6 * 7).on_finish(move |result| sender.send(result.unwrap()).unwrap());
+    /// assert_eq!(results.recv(), Ok(42));
+    /// ```
+    #[track_caller]
+    pub fn on_finish(self, f: impl FnOnce(Result<T>) + Send + 'static)
+    where
+        T: Send + 'static,
+    {
+        drop(super::spawn(move || f(self.join())));
+    }
+
     /// The green thread itself.
     #[must_use]
     pub fn thread(&self) -> &Thread {
@@ -290,6 +362,9 @@ impl<T> JoinHandle<T> {
 
 /// Ready when the green thread has ended, with what [`join`](JoinHandle::join) returns. So async code on any runtime can wait for a green
 /// thread. A future that is dropped detaches it.
+///
+/// Who asks last is woken: another poll, a join, or a `select` that waits for the handle, takes the place of an earlier poll, whose waker is
+/// dropped.
 ///
 /// # Panics
 ///
@@ -352,6 +427,62 @@ impl Thread {
         }
     }
 
+    /// Makes the green thread end, as [`JoinHandle::cancel`] does. An OS thread outside the runtime is not cancelled: this does nothing then.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::thread;
+    ///
+    /// let ends_itself = thread::spawn(|| {
+    ///     thread::current().cancel();
+    ///     thread::yield_now();
+    ///     unreachable!();
+    /// });
+    /// assert!(ends_itself.join().is_err());
+    /// ```
+    pub fn cancel(&self) {
+        if let Inner::Green(task) = &self.0 {
+            park::cancel_task(task);
+        }
+    }
+
+    /// Where in its life it is: a snapshot, which may be over when this returns.
+    ///
+    /// Of an OS thread outside the runtime it is known that it waits, if that is for something of sward's, but not for what: `Park` stands
+    /// for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{park::WaitReason, thread::{self, State}};
+    ///
+    /// let parked = thread::spawn(thread::park);
+    /// while parked.thread().state() == State::Runnable {
+    ///     thread::yield_now();
+    /// }
+    /// assert_eq!(parked.thread().state(), State::Waiting(WaitReason::Park));
+    /// let thread = parked.thread().clone();
+    /// thread.unpark();
+    /// parked.join().unwrap();
+    /// assert_eq!(thread.state(), State::Finished);
+    /// ```
+    #[must_use]
+    pub fn state(&self) -> State {
+        let (place, reason) = match &self.0 {
+            // As `join` sees it, which may return a little before the green thread has left its worker.
+            Inner::Green(task) if task.join.is_finished() => return State::Finished,
+            Inner::Green(task) => (task.state.place(), task.reason()),
+            // What it waits for is written down nowhere.
+            Inner::Os(thread) => (thread.state.place(), WaitReason::Park),
+        };
+        match place {
+            Place::Active => State::Runnable,
+            Place::Parked => State::Waiting(reason),
+            Place::Finished => State::Finished,
+        }
+    }
+
     /// The id, which no other thread of the process, green or not, ever has.
     #[expect(clippy::missing_panics_doc, reason = "ids start at 1")]
     #[must_use]
@@ -391,6 +522,18 @@ impl fmt::Debug for Thread {
         }
         thread.finish_non_exhaustive()
     }
+}
+
+/// Where in its life a thread is. See [`Thread::state`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum State {
+    /// It runs, or could: it has not started, was woken, or has yielded.
+    Runnable,
+    /// It waits, for this.
+    Waiting(WaitReason),
+    /// It has ended.
+    Finished,
 }
 
 /// Names a thread, green or not, among all that the process has ever had.

@@ -26,7 +26,7 @@ pub(crate) use self::{
     spawn::{Rejected, Spawn},
 };
 pub use self::{
-    handle::{JoinHandle, Thread, ThreadId},
+    handle::{JoinHandle, State, Thread, ThreadId},
     scope::{Scope, ScopedJoinHandle, scope},
     spawn::{Builder, spawn},
 };
@@ -145,15 +145,28 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 #[inline(always)]
 pub fn yield_now() {
-    let Some(worker) = current::worker() else { return std::thread::yield_now() };
+    let Some(worker) = current::worker() else { return yield_os_thread() };
     worker.assert_may_suspend();
     // SAFETY: the running task is alive while it runs.
     let Some(task) = (unsafe { worker.current_ptr().as_ref() }) else { return };
-    if task.is_cancel_due() {
-        cancel::unwind();
+    if task.state.is_limited() || task.runtime().is_draining() {
+        unwind_if_due();
     }
     task.suspend(Suspend::Yield);
     task.panic_if_caught();
+}
+
+#[cold]
+fn yield_os_thread() {
+    unwind_if_due();
+    std::thread::yield_now();
+}
+
+#[cold]
+fn unwind_if_due() {
+    if cancel::CAN_UNWIND && cancel::is_due() {
+        cancel::unwind();
+    }
 }
 
 /// Puts the calling thread to sleep for at least `duration`.
@@ -254,11 +267,12 @@ pub fn available_parallelism() -> io::Result<NonZero<usize>> {
 /// Runs `f`, in which a suspension panics.
 ///
 /// For calls into code whose soundness rests on calls of one OS thread nesting, such as a scoped thread-local that restores a
-/// saved pointer: no other green thread runs on this worker until `f` returns.
+/// saved pointer: no other green thread runs on this worker until `f` returns, and no generator leaves `f` half-way.
 ///
 /// # Panics
 ///
-/// If `f` does anything that would park or yield.
+/// If `f` does anything that would park or yield; on an OS thread outside the runtime, if `f` yields from a
+/// [generator](crate::coroutine) that called this.
 ///
 /// # Examples
 ///
@@ -277,10 +291,13 @@ pub fn no_suspend<R>(f: impl FnOnce() -> R) -> R {
             if let Some(worker) = current::worker() {
                 worker.allow_suspension();
             }
+            current::leave_scope();
         }
     }
-    let Some(worker) = current::worker() else { return f() };
-    worker.forbid_suspension();
+    current::enter_scope();
+    if let Some(worker) = current::worker() {
+        worker.forbid_suspension();
+    }
     let _allow = Allow;
     f()
 }

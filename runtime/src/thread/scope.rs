@@ -290,6 +290,23 @@ impl<T> ScopedJoinHandle<'_, T> {
         }
     }
 
+    /// Makes the green thread end, as [`JoinHandle::cancel`](super::JoinHandle::cancel) does. The scope does not panic for it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::thread;
+    ///
+    /// thread::scope(|s| {
+    ///     let parked = s.spawn(|| thread::park());
+    ///     parked.cancel();
+    ///     assert!(parked.join().is_err());
+    /// });
+    /// ```
+    pub fn cancel(&self) {
+        self.thread().cancel();
+    }
+
     /// Whether the green thread has ended.
     #[must_use]
     pub fn is_finished(&self) -> bool {

@@ -29,12 +29,14 @@ use sward_runtime::{
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 /// Panics that tests provoke: their own, and those of the libraries that are documented.
-const EXPECTED: [&str; 18] = [
+const EXPECTED: [&str; 20] = [
     ON_PURPOSE,
+    "a generator ",
     "a scoped thread panicked",
     "a suspension inside `no_suspend`",
     "`run` called on a green thread",
     "a green thread cannot join itself",
+    "an actor cannot ",
     "the default runtime could not be started",
     "the runtime could not be built",
     "thread-local storage",

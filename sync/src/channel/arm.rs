@@ -8,7 +8,7 @@
 //! # States
 //!
 //! ```text
-//!             1 try_select, or claimed between 2 enter and 3 leave
+//!             1 try_select, or claimed between 2 enter (0 prepare before it) and 3 leave
 //!   asked for ─────────────────────────────────────────────────────▶ selected ──4 completed by its caller, 5 abandon──▶ over
 //! ```
 //!
@@ -79,6 +79,9 @@ pub(super) trait Arm {
     fn ask(&self, number: usize) -> Ask {
         Ask::number(number)
     }
+
+    /// (0) Clears the way for an entry. To be called before a wait begins, since it may run foreign code, and wait itself.
+    fn prepare(&self) {}
 
     /// (1) Does what can be done without waiting. `waited`: the time for which the `select` has just waited.
     fn try_select(&self, waited: Option<Instant>) -> Option<Token>;
@@ -275,6 +278,10 @@ impl<T> Joinable for ScopedJoinHandle<'_, T> {
 impl<H: Joinable> Arm for H {
     fn id(&self) -> usize {
         std::ptr::from_ref(self).addr()
+    }
+
+    fn prepare(&self) {
+        self.ending().withdraw();
     }
 
     fn try_select(&self, _: Option<Instant>) -> Option<Token> {

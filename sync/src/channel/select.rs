@@ -231,6 +231,7 @@ impl Drop for Entries<'_> {
 /// (2 to 4) Waits for all of the operations at once.
 #[inline(never)]
 fn wait(cases: &[Case<'_>], aim: Aim, deadline: Option<Instant>) -> Waited {
+    cases.iter().for_each(|case| case.arm.prepare());
     // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
     let mut waiter = unsafe { Waiter::new(WaitReason::Select) };
     // Not zero, and nobody else's as long as this frame lives (M3).

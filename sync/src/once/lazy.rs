@@ -7,7 +7,7 @@
 //!
 //! # Checked by
 //!
-//! `loom-tests/tests/once.rs`, `tests/lazy_lock.rs`.
+//! `loom-tests/tests/lazy_lock.rs`, `tests/lazy_lock.rs`.
 
 use std::{
     cell::UnsafeCell,

@@ -17,7 +17,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/pool.rs`; the slots by the tests and models of the semaphore.
+//! `loom-tests/tests/pool.rs`, `tests/pool.rs`; the slots also by the tests and models of the semaphore.
 
 mod error;
 mod idle;

@@ -15,14 +15,14 @@ use super::{assert_success, in_child, is_accessible, is_mapped, is_other_child, 
 /// What the handler is told to be running in a child.
 static RUNNING: Mutex<Option<(usize, usize, &str)>> = Mutex::new(None);
 
-fn running() -> Option<Running> {
+fn running(_: usize) -> Option<Running> {
     // A child has one thread that uses it, so that this does not wait.
     let (start, end, name) = (*RUNNING.try_lock().ok()?)?;
     Some(Running {
         guard: start..end,
         name: if name.is_empty() { std::ptr::null() } else { name.as_ptr() },
         name_len: name.len(),
-        id: 1_234_567_890,
+        id: Some(1_234_567_890),
     })
 }
 

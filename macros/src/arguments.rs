@@ -1,0 +1,119 @@
+//! What stands in the parentheses of an attribute.
+
+use proc_macro2::Span;
+use syn::{
+    Error, Expr, ExprArray, ExprLit, Ident, Lit, Result, Token,
+    parse::{Parse, ParseStream},
+};
+
+/// The arguments of an attribute.
+#[derive(Debug)]
+pub(crate) struct Arguments {
+    /// None, one or several numbers.
+    pub(crate) workers: Vec<usize>,
+    /// In milliseconds.
+    pub(crate) timeout: Option<u64>,
+    /// Where the last one stands.
+    pub(crate) span: Span,
+}
+
+impl Parse for Arguments {
+    fn parse(input: ParseStream<'_>) -> Result<Self> {
+        let mut arguments = Self { workers: Vec::new(), timeout: None, span: Span::call_site() };
+        while !input.is_empty() {
+            let name: Ident = input.parse()?;
+            arguments.span = name.span();
+            input.parse::<Token![=]>()?;
+            let value: Expr = input.parse()?;
+            match name.to_string().as_str() {
+                "workers" if !arguments.workers.is_empty() => return Err(twice(&name)),
+                "timeout" if arguments.timeout.is_some() => return Err(twice(&name)),
+                "workers" => arguments.workers = numbers(&value)?,
+                "timeout" => arguments.timeout = Some(milliseconds(&value)?),
+                _ => return Err(Error::new_spanned(name, "the arguments are `workers` and `timeout`")),
+            }
+            if !input.is_empty() {
+                input.parse::<Token![,]>()?;
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+fn twice(name: &Ident) -> Error {
+    Error::new_spanned(name, format_args!("`{name}` is given twice"))
+}
+
+fn numbers(value: &Expr) -> Result<Vec<usize>> {
+    match value {
+        Expr::Array(ExprArray { elems, .. }) if !elems.is_empty() => elems.iter().map(number).collect(),
+        other => Ok(vec![number(other)?]),
+    }
+}
+
+fn number(value: &Expr) -> Result<usize> {
+    if let Expr::Lit(ExprLit { lit: Lit::Int(int), .. }) = value
+        && let Ok(number @ 1..) = int.base10_parse()
+    {
+        return Ok(number);
+    }
+    Err(Error::new_spanned(value, "`workers` is a number from 1, or a list of such: `[1, 2, 8]`"))
+}
+
+fn milliseconds(value: &Expr) -> Result<u64> {
+    if let Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) = value
+        && let Some(milliseconds) = duration(&text.value())
+    {
+        return Ok(milliseconds);
+    }
+    Err(Error::new_spanned(value, "`timeout` is a text as \"500ms\", \"5s\" or \"2m\""))
+}
+
+/// The milliseconds in a text as `500ms`.
+fn duration(text: &str) -> Option<u64> {
+    let (number, unit) = text.split_at(text.find(|c: char| !c.is_ascii_digit())?);
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1000,
+        "m" => 60_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok().filter(|&number| number > 0)?.checked_mul(scale)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(text: &str) -> Result<Arguments> {
+        syn::parse_str(text)
+    }
+
+    #[test]
+    fn numbers_lists_and_times_are_read() {
+        let arguments = parse("workers = [1, 2, 8], timeout = \"2m\",").unwrap();
+        assert_eq!((arguments.workers, arguments.timeout), (vec![1, 2, 8], Some(120_000)));
+        let arguments = parse("timeout = \"500ms\", workers = 3").unwrap();
+        assert_eq!((arguments.workers, arguments.timeout), (vec![3], Some(500)));
+        assert_eq!(parse("").unwrap().workers, []);
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_refused() {
+        for text in [
+            "workers = 0",
+            "workers = []",
+            "workers = \"2\"",
+            "workers = 1, workers = 2",
+            "timeout = 5",
+            "timeout = \"5\"",
+            "timeout = \"0s\"",
+            "timeout = \"5h\"",
+            "timeout = \"999999999999999999999ms\"",
+            "threads = 1",
+            "workers",
+        ] {
+            assert!(parse(text).is_err(), "{text}");
+        }
+    }
+}

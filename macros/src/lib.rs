@@ -1,0 +1,138 @@
+//! The attributes of [`sward`](https://docs.rs/sward): `#[sward::main]` and `#[sward::test]`.
+//!
+//! They put the function's body into a function of the same name inside it, and call that on a green thread. What they expand to is in
+//! `sward`'s `src/attributes.rs`.
+#![forbid(unsafe_code)]
+
+mod arguments;
+
+use proc_macro::TokenStream;
+use proc_macro2::{Ident, TokenStream as Tokens};
+use quote::{format_ident, quote};
+use syn::{Error, ItemFn, Result, parse_macro_input};
+
+use arguments::Arguments;
+
+/// Runs a program's `main` on a green thread of a runtime, which ends with it.
+///
+/// `workers = N` sets the number of workers; otherwise there is one for each CPU. What `main` returns must be `Send`: an error is a `Box<dyn
+/// Error + Send + Sync>`.
+///
+/// # Examples
+///
+/// ```
+/// use sward::thread;
+///
+/// #[sward::main(workers = 2)]
+/// fn main() {
+///     let sum: u32 = (0..10).map(|i| thread::spawn(move || i)).map(|t| t.join().unwrap()).sum();
+///     assert_eq!(sum, 45);
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let arguments = parse_macro_input!(arguments as Arguments);
+    let item = parse_macro_input!(item as ItemFn);
+    expand_main(&arguments, &item).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// Runs a test on a green thread of a runtime of its own.
+///
+/// | argument | meaning |
+/// |---|---|
+/// | `workers = N` | so many workers; 2 if nothing is said |
+/// | `workers = [1, 2, 8]` | a test for each of these numbers, named `workers_1` and so on in a module of the function's name |
+/// | `timeout = "500ms"` | fails if it takes longer; `ms`, `s` and `m` are units; 60 seconds if nothing is said |
+///
+/// A test that is out of time is made to unwind at its next wait; if it has not ended 30 seconds later, the process is aborted.
+/// `#[should_panic]`, `#[ignore]` and a `Result` work as with `#[test]`.
+///
+/// # Examples
+///
+/// ```
+/// use sward::{channel, thread};
+///
+/// #[sward::test(workers = [1, 2, 8], timeout = "5s")]
+/// fn a_message_arrives() {
+///     let (sender, receiver) = channel::bounded(0);
+///     thread::spawn(move || sender.send(1));
+///     assert_eq!(receiver.recv(), Ok(1));
+/// }
+/// ```
+#[proc_macro_attribute]
+pub fn test(arguments: TokenStream, item: TokenStream) -> TokenStream {
+    let arguments = parse_macro_input!(arguments as Arguments);
+    let item = parse_macro_input!(item as ItemFn);
+    expand_test(&arguments, &item).unwrap_or_else(Error::into_compile_error).into()
+}
+
+/// The function may have no arguments, and be nothing but a plain function.
+fn check(item: &ItemFn) -> Result<()> {
+    let signature = &item.sig;
+    if let Some(argument) = signature.inputs.first() {
+        return Err(Error::new_spanned(argument, "the function cannot take arguments"));
+    }
+    if let Some(asyncness) = &signature.asyncness {
+        return Err(Error::new_spanned(asyncness, "the function is no `async fn`: green threads run plain code"));
+    }
+    if !signature.generics.params.is_empty() {
+        return Err(Error::new_spanned(&signature.generics, "the function cannot be generic"));
+    }
+    Ok(())
+}
+
+fn expand_main(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
+    check(item)?;
+    let workers = match arguments.workers.as_slice() {
+        [] => quote!(::core::option::Option::None),
+        [workers] => quote!(::core::option::Option::Some(#workers)),
+        [..] => return Err(Error::new(arguments.span, "a program runs with one number of workers")),
+    };
+    if arguments.timeout.is_some() {
+        return Err(Error::new(arguments.span, "`timeout` is for tests"));
+    }
+    let ItemFn { attrs, vis, sig, block, .. } = item;
+    let name = &sig.ident;
+    Ok(quote! {
+        #(#attrs)*
+        #vis #sig {
+            #sig #block
+            ::sward::__private::main(#workers, #name)
+        }
+    })
+}
+
+fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
+    check(item)?;
+    let milliseconds = arguments.timeout.unwrap_or(60_000);
+    let ItemFn { attrs, vis, sig, block, .. } = item;
+    let (name, output) = (&sig.ident, &sig.output);
+    let expand = |test: &Ident, workers: usize, block: Tokens| {
+        quote! {
+            #[::core::prelude::v1::test]
+            #(#attrs)*
+            #vis fn #test() #output {
+                #block
+                ::sward::__private::test(#workers, #milliseconds, #name)
+            }
+        }
+    };
+    if let [] | [_] = arguments.workers[..] {
+        let workers = arguments.workers.first().copied().unwrap_or(2);
+        return Ok(expand(name, workers, quote!(#sig #block)));
+    }
+    let tests = arguments.workers.iter().map(|&workers| {
+        expand(&format_ident!("workers_{workers}"), workers, quote!())
+    });
+    Ok(quote! {
+        #[cfg(test)]
+        #sig #block
+
+        #[cfg(test)]
+        mod #name {
+            // For the function, and the type that it returns.
+            use super::*;
+            #(#tests)*
+        }
+    })
+}
