@@ -56,7 +56,7 @@
 //!
 //! The baton is that of `std`'s queue-based locks and of tokio's `Notify`.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, mem};
 
 use crate::{
     prim::Mutex,
@@ -99,12 +99,14 @@ impl<W> Direction<W> {
     #[must_use]
     pub fn remove(&self, ticket: Ticket) -> bool {
         let mut waiters = self.waiters.lock();
-        let found = waiters.remove(ticket);
-        if found && waiters.is_empty() {
+        let removed = waiters.remove(ticket);
+        if removed.is_some() && waiters.is_empty() {
             // INVARIANT (I2): empty, under the lock.
             self.readiness.transition_to_unwatched();
         }
-        found
+        // Before what was removed ends: the waker of a future is foreign code.
+        drop(waiters);
+        removed.is_some()
     }
 
     /// Records an event, and claims the first waiter that is still to be had.
@@ -192,13 +194,12 @@ impl<W> WaitList<W> {
         self.first = self.rest.pop_front();
     }
 
-    fn remove(&mut self, ticket: Ticket) -> bool {
+    fn remove(&mut self, ticket: Ticket) -> Option<Entry<W>> {
         if self.first.as_ref().is_some_and(|entry| entry.ticket == ticket) {
-            self.pop();
-            return true;
+            return mem::replace(&mut self.first, self.rest.pop_front());
         }
         let position = self.rest.iter().position(|entry| entry.ticket == ticket);
-        position.is_some_and(|at| self.rest.remove(at).is_some())
+        self.rest.remove(position?)
     }
 }
 

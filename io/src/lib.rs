@@ -46,21 +46,30 @@
 //! | `source` | a descriptor: try, wait, try again |
 //! | `net`, `os::unix::net` | the public sockets |
 //! | `pipe`, `watched` | pipes; any descriptor that can be watched |
+//! | `copy` | from a reader to a writer, in the kernel if it can be |
+//! | `duplex` | streams in memory |
 //! | `stdio` | the standard streams, whose mode is not ours to change |
 //! | `process`, `signal` | child processes and signals |
+//! | `polled`, `hyper` | sockets in futures; what hyper needs (features) |
 //! | `io` | what takes the place of `std::io` |
 //! | `fs` | files: the page cache on the worker, the disk on the pool |
 //!
 //! # Features
 //!
+//! - `futures`: [`io::Polled`](crate::io) sockets have the traits of `futures-io`, and `io::BlockOn` takes what has them.
+//! - `hyper`: they have the traits of hyper's connections, and the module `hyper` has an executor and a timer for it.
 //! - `polling`: collects readiness through the `polling` crate on Linux too, as on other Unixes. For tests.
 #![deny(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
+mod copy;
 mod direction;
+mod duplex;
 mod error;
 mod options;
 mod pipe;
+#[cfg(any(feature = "futures", feature = "hyper"))]
+mod polled;
 mod prim;
 mod reactor;
 mod readiness;
@@ -70,6 +79,8 @@ mod sys;
 mod watched;
 
 pub mod fs;
+#[cfg(feature = "hyper")]
+pub mod hyper;
 pub mod io;
 pub mod net;
 pub mod os;

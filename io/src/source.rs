@@ -11,6 +11,7 @@
 //! | any number of green and OS threads, through `&Source` | [`run`](Source::run), [`wait`](Source::wait) |
 //! | who ends a socket in a way that the kernel does not report | [`wake`](Source::wake) |
 //! | the reactor, under the lock of its slab | [`Shared::signal`], [`Shared::shut`] |
+//! | who serves connections, by a line to the socket | see `line.rs` |
 //! | the owner | [`release`](Source::release), drop |
 //!
 //! # States
@@ -24,7 +25,7 @@
 //!
 //! - **I1** Every waker in a direction's list was put there by `Source::wait`, and stands there at most as long as the
 //!   `Enqueued` of that call lives, which takes it out, under the lock of the list, unless somebody else has; and it
-//!   is declared after the `Waiter` in that frame, so it ends first.
+//!   is declared after the `Waiter` in that frame, so it ends first. Or it is a foreign one, of no frame (`line.rs`, I2; `poll.rs`, P1).
 //! - **I2** The descriptor is open as long as the registration lives: the source owns both, and ends the registration
 //!   first.
 //! - **I3** The descriptor is in non-blocking mode, as far as it is up to us: whoever creates a source saw to it.
@@ -60,6 +61,10 @@
 //! Go's `internal/poll/fd_unix.go`; smol-rs/async-io `reactor.rs`.
 #![expect(unsafe_code, reason = "claims of waiters, which I1 keeps alive")]
 
+mod line;
+#[cfg(any(feature = "futures", feature = "hyper"))]
+pub(crate) mod poll;
+
 use std::{
     io, mem,
     os::fd::{AsFd, AsRawFd, RawFd},
@@ -83,6 +88,9 @@ use crate::{
     readiness::Snapshot,
     sys::{Event, Key, SHORT_MEANS_EMPTY},
 };
+
+use self::line::LineEnd;
+pub(crate) use self::line::{Line, Look};
 
 /// A direction in which to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -144,7 +152,8 @@ const LAST_LOOK: Duration = Duration::from_millis(500);
 /// A descriptor and its place in a reactor.
 #[derive(Debug)]
 pub(crate) struct Source<T: AsFd> {
-    // Declared before `io`, so dropped before it (I2).
+    // This and the next are declared before `io`, so dropped before it (I1 of `line.rs`, I2).
+    line: Option<LineEnd>,
     registration: OnceLock<Registration>,
     /// Held by whoever registers, so that nobody registers twice.
     registering: Mutex<()>,
@@ -160,7 +169,13 @@ impl<T: AsFd> RefUnwindSafe for Source<T> {}
 impl<T: AsFd> Source<T> {
     /// Takes a socket that is in non-blocking mode (I3).
     pub(crate) fn new(io: T) -> Self {
-        Self { registration: OnceLock::new(), registering: Mutex::new(()), options: OnceLock::new(), io }
+        Self {
+            line: None,
+            registration: OnceLock::new(),
+            registering: Mutex::new(()),
+            options: OnceLock::new(),
+            io,
+        }
     }
 
     /// Takes a socket from elsewhere: makes it non-blocking (I3) and takes over its timeouts.
@@ -181,7 +196,7 @@ impl<T: AsFd> Source<T> {
     /// Takes a duplicate of the descriptor, which shares this one's options.
     pub(crate) fn share_with(&self, io: T) -> Self {
         let options = OnceLock::from(Arc::clone(self.options()));
-        Self { registration: OnceLock::new(), registering: Mutex::new(()), options, io }
+        Self { line: None, registration: OnceLock::new(), registering: Mutex::new(()), options, io }
     }
 
     /// (2) Gives the socket back as `std` would have it: with its timeouts, and blocking unless told otherwise.
@@ -200,7 +215,8 @@ impl<T: AsFd> Source<T> {
 
     /// (2) Gives the descriptor back as it is: in non-blocking mode.
     pub(crate) fn into_io(self) -> T {
-        // The descriptor is still open (I2).
+        // The descriptor is still open (I1 of `line.rs`, I2).
+        drop(self.line);
         drop(self.registration);
         self.io
     }
@@ -377,7 +393,7 @@ impl Turn<'_> {
 }
 
 /// The duty of an operation that was woken: to wake the next if it leaves something behind.
-struct Baton<'a>(&'a Direction<Waker>);
+pub(crate) struct Baton<'a>(&'a Direction<Waker>);
 
 impl Drop for Baton<'_> {
     fn drop(&mut self) {
@@ -388,24 +404,24 @@ impl Drop for Baton<'_> {
 }
 
 /// A waiter in a direction's list.
-struct Enqueued<'a> {
+pub(crate) struct Enqueued<'a> {
     direction: &'a Direction<Waker>,
     ticket: Ticket,
 }
 
 impl<'a> Enqueued<'a> {
     /// Waits for the next event. `None`: there has been one.
-    fn wait(
+    pub(crate) fn wait(
         direction: &'a Direction<Waker>,
         reason: WaitReason,
         deadline: Option<Instant>,
     ) -> io::Result<Option<Baton<'a>>> {
         // SAFETY: used up in this function, which begins no other wait.
-        let mut waiter = unsafe { Waiter::new(reason) };
+        let mut waiter = unsafe { Waiter::fallible(reason) };
         let Some(ticket) = direction.enqueue(waiter.waker()) else { return Ok(None) };
         // INVARIANT (I1): ends before `waiter` does.
         let enqueued = Self { direction, ticket };
-        match waiter.wait(deadline) {
+        match waiter.wait_fallibly(deadline) {
             Outcome::Woken => {
                 // INVARIANT (I1): who claimed it took it out.
                 mem::forget(enqueued);
@@ -415,7 +431,7 @@ impl<'a> Enqueued<'a> {
             Outcome::TimedOut => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
             Outcome::Cancelled => {
                 drop(enqueued);
-                cancel::unwind()
+                Err(cancel::fail())
             }
         }
     }
@@ -499,9 +515,9 @@ impl Shared {
 }
 
 /// Claims a waiter of a direction's list. Only for a `Direction` to call.
-fn claim(waker: &Waker) -> Option<Claimed> {
+pub(crate) fn claim(waker: &Waker) -> Option<Claimed> {
     // SAFETY:
     // 1. The direction calls this under the lock of the list in which the waker stands (`direction.rs`, I1).
-    // 2. The waiter takes itself out under that lock before its frame ends (I1).
+    // 2. The waiter takes itself out under that lock before its frame ends, or has none (I1).
     unsafe { waker.claim() }
 }

@@ -6,7 +6,9 @@
 //!
 //! # Orderings
 //!
-//! `is_starved` is a hint, `Relaxed`: who sees it too late pauses once too often, or once too seldom.
+//! `is_starved` is a hint, `Relaxed`: who sees it too late pauses once too often, or once too seldom. What `is_over` looks at
+//! is ordered by the readiness word: `ring` raises an event after it changed, and each attempt looks after it loaded the
+//! word. An attempt that was before the event cannot take its readiness back.
 //!
 //! # Suspension
 //!
@@ -18,7 +20,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/tcp_starved.rs`, `tests/tcp.rs`, `tests/unix_listener.rs`.
+//! `tests/tcp_starved.rs`, `tests/tcp.rs`, `tests/unix_listener.rs`, `tests/serve.rs`.
 
 use std::{io, os::fd::AsFd, time::Duration};
 
@@ -27,7 +29,7 @@ use sward_runtime::{placement, thread};
 
 use crate::{
     prim::atomic::{AtomicBool, Ordering::Relaxed},
-    source::{Operation, Source},
+    source::{Interest, Operation, Source},
     sys::socket,
 };
 
@@ -57,10 +59,25 @@ impl<T: AsFd> Acceptor<T> {
 
     /// Accepts a connection, and returns it, in non-blocking mode, with the address of the peer.
     pub(crate) fn accept(&self) -> io::Result<(Socket, SockAddr)> {
+        self.run(|io| socket::accept(io.as_fd()))
+    }
+
+    /// As `accept`, unless it is over before there is a connection. What `is_over` looks at changes before
+    /// [`ring`](Self::ring) is called.
+    pub(crate) fn accept_unless(&self, is_over: impl Fn() -> bool) -> io::Result<Option<(Socket, SockAddr)>> {
+        self.run(|io| if is_over() { Ok(None) } else { socket::accept(io.as_fd()).map(Some) })
+    }
+
+    /// Has everybody who accepts, or is about to, try again. It must be registered.
+    pub(crate) fn ring(&self) {
+        self.source.wake(Interest::Read);
+    }
+
+    fn run<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
         if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
             thread::sleep(STARVED_PAUSE);
         }
-        let result = self.source.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()), |_| false);
+        let result = self.source.run(Operation::ACCEPT, attempt, |_| false);
         self.note(&result);
         let accepted = result?;
         // Most often the next spawn is for this connection, and lives as long as it does.

@@ -8,10 +8,12 @@ pub(crate) mod acceptor;
 mod addr;
 pub(crate) mod datagram;
 mod fd;
+mod serve;
 mod tcp;
 mod udp;
 
 pub use addr::ToSocketAddrs;
+pub use serve::{Listener, ServeError, ServeOptions, Server, serve, serve_messages};
 pub use tcp::{Incoming, TcpListener, TcpStream};
 pub use udp::UdpSocket;
 

@@ -58,6 +58,16 @@ impl End {
         self.0.io().as_fd()
     }
 
+    /// Runs a transfer of another kind.
+    #[cfg(target_os = "linux")]
+    pub(crate) fn run(
+        &self,
+        operation: Operation,
+        attempt: &mut dyn FnMut(BorrowedFd<'_>) -> io::Result<usize>,
+    ) -> io::Result<usize> {
+        self.0.run(operation, |fd| attempt(fd.as_fd()), |_| false)
+    }
+
     pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         self.0.run(Operation::READ, |fd| read(fd.as_fd(), buffers), |_| false)
     }
@@ -144,6 +154,13 @@ macro_rules! writes {
 /// Implements the conversions for a type around an [`End`], of which `std` has one too.
 macro_rules! conversions {
     ($stream:ident, $of_std:ty) => {
+        #[cfg(target_os = "linux")]
+        impl $stream {
+            pub(crate) fn end(&self) -> &$crate::pipe::end::End {
+                &self.0
+            }
+        }
+
         /// Takes over the stream of `std`. It parks from now on.
         impl From<$of_std> for $stream {
             fn from(stream: $of_std) -> Self {

@@ -297,8 +297,16 @@ fn read_all(mut stream: impl Read) -> io::Result<Vec<u8>> {
 
 /// All that is left of two streams, one of which is read by a green thread of its own.
 fn read_both(stdout: ChildStdout, stderr: ChildStderr) -> io::Result<(Vec<u8>, Vec<u8>)> {
+    /// Ends the second one with the first, for whose sake the scope would wait for the child.
+    struct Ending(thread::Thread);
+    impl Drop for Ending {
+        fn drop(&mut self) {
+            self.0.cancel();
+        }
+    }
     thread::scope(|scope| {
         let second = thread::Builder::new().spawn_scoped(scope, || read_all(stderr))?;
+        let _ending = Ending(second.thread().clone());
         let stdout = read_all(stdout)?;
         match second.join() {
             Ok(stderr) => Ok((stdout, stderr?)),

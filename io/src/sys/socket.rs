@@ -105,6 +105,12 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<u
     receive_with(socket, buffer, libc::MSG_DONTWAIT)
 }
 
+/// Receives into `buffer`, of which so many bytes are initialized then.
+#[cfg(feature = "hyper")]
+pub(crate) fn receive_uninit(socket: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    SockRef::from(&socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
+}
+
 /// Receives into `buffer` and leaves the data where it was.
 pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
     receive_with(socket, buffer, libc::MSG_DONTWAIT | libc::MSG_PEEK)
@@ -173,6 +179,20 @@ pub(crate) fn is_read_shut_down(socket: BorrowedFd<'_>) -> io::Result<bool> {
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn is_read_shut_down(_socket: BorrowedFd<'_>) -> io::Result<bool> {
     Ok(false)
+}
+
+/// Whether a read would not have to wait: there is data, the end, or an error. It takes nothing of that.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    let mut polled = [PollFd::from_borrowed_fd(socket, PollFlags::IN)];
+    // What cannot be asked is for the read to find out.
+    rustix::io::retry_on_intr(|| rustix::event::poll(&mut polled, Some(&Timespec::default()))) != Ok(0)
+}
+
+/// Whether a read would not have to wait. It takes an error that is pending.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_readable(socket: BorrowedFd<'_>) -> bool {
+    !matches!(peek(socket, &mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock)
 }
 
 /// Who made the other end of a Unix socket (`SO_PEERCRED`). A process that cannot be seen from here has number 0.

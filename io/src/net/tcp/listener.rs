@@ -2,7 +2,7 @@
 
 use std::{fmt, io, iter::FusedIterator, net::SocketAddr};
 
-use socket2::SockRef;
+use socket2::{SockAddr, SockRef, Socket};
 
 use super::TcpStream;
 use crate::{
@@ -142,9 +142,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        let (socket, addr) = self.0.accept()?;
-        let peer = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((TcpStream::from_source(Source::new(socket.into())), peer))
+        Self::accepted(self.0.accept()?)
     }
 
     /// Iterates over the connections that arrive. The iterator never ends; each step is an [`accept`](Self::accept).
@@ -235,6 +233,16 @@ impl TcpListener {
     pub fn set_nonblocking(&self, nonblocking: bool) -> io::Result<()> {
         self.source().options().set_nonblocking(nonblocking);
         Ok(())
+    }
+
+    pub(crate) fn acceptor(&self) -> &Acceptor<std::net::TcpListener> {
+        &self.0
+    }
+
+    /// What `accept` returns, of what the system returned.
+    pub(crate) fn accepted((socket, addr): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+        let peer = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
+        Ok((TcpStream::from_source(Source::new(socket.into())), peer))
     }
 
     pub(crate) fn from_source(source: Source<std::net::TcpListener>) -> Self {

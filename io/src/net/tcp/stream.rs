@@ -480,6 +480,10 @@ impl TcpStream {
     pub(crate) fn source(&self) -> &Source<std::net::TcpStream> {
         &self.0
     }
+
+    pub(crate) fn source_mut(&mut self) -> &mut Source<std::net::TcpStream> {
+        &mut self.0
+    }
 }
 
 /// Whether a connection that was begun has been made: an attempt in the sense of `Source::run`.

@@ -2,6 +2,8 @@
 
 use std::{fmt, io, os::unix::net::SocketAddr, path::Path};
 
+use socket2::{SockAddr, Socket};
+
 use super::{UnixStream, addr::from_sys};
 use crate::{net::acceptor::Acceptor, source::Source};
 
@@ -111,8 +113,7 @@ impl UnixListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        let (socket, addr) = self.0.accept()?;
-        Ok((UnixStream::from_source(Source::new(socket.into())), from_sys(&addr)))
+        Ok(Self::accepted(self.0.accept()?))
     }
 
     /// Creates another handle to the same listener, a descriptor of its own as in `std`.
@@ -211,6 +212,15 @@ impl UnixListener {
     /// ```
     pub fn incoming(&self) -> Incoming<'_> {
         Incoming { listener: self }
+    }
+
+    pub(crate) fn acceptor(&self) -> &Acceptor<std::os::unix::net::UnixListener> {
+        &self.0
+    }
+
+    /// What `accept` returns, of what the system returned.
+    pub(crate) fn accepted((socket, addr): (Socket, SockAddr)) -> (UnixStream, SocketAddr) {
+        (UnixStream::from_source(Source::new(socket.into())), from_sys(&addr))
     }
 
     pub(crate) fn from_source(source: Source<std::os::unix::net::UnixListener>) -> Self {

@@ -407,6 +407,10 @@ impl UnixStream {
         Self(source)
     }
 
+    pub(crate) fn source_mut(&mut self) -> &mut Source<std::os::unix::net::UnixStream> {
+        &mut self.0
+    }
+
     pub(crate) fn into_source(self) -> Source<std::os::unix::net::UnixStream> {
         self.0
     }

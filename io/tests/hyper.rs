@@ -1,0 +1,225 @@
+//! What hyper needs: connections, an executor, a timer.
+
+mod common;
+
+use std::{
+    convert::Infallible,
+    io,
+    pin::{Pin, pin},
+    sync::{Arc, mpsc},
+    task::{Context, Poll, Wake, Waker},
+    time::{Duration, Instant},
+};
+
+use common::{everywhere, pair, runtimes, watchdog};
+use futures_lite::future::zip;
+use hyper::{
+    Request, Response,
+    body::{Body, Bytes, Frame, Incoming},
+    client,
+    rt::{Executor as _, Timer as _, Write as _},
+    server,
+    service::service_fn,
+};
+use sward_io::{
+    hyper::{Executor, Timer},
+    io::Polled,
+    os::unix::net::UnixStream,
+};
+use sward_runtime::{future::block_on, thread};
+
+/// A body of one piece, or none.
+struct Whole(Option<Bytes>);
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+}
+
+/// Reads a body to its end.
+async fn collect(mut body: Incoming) -> hyper::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
+        bytes.extend_from_slice(frame?.data_ref().expect("no trailers"));
+    }
+    Ok(bytes)
+}
+
+/// Answers with what it was sent, and the path before it.
+async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Whole>> {
+    let mut answer = request.uri().path().as_bytes().to_vec();
+    answer.extend(collect(request.into_body()).await?);
+    Ok(Response::new(Whole(Some(answer.into()))))
+}
+
+/// Serves one end on a green thread, and asks several times on the other, on one connection.
+fn ask<S>(client: Polled<S>, server: Polled<S>) -> io::Result<()>
+where
+    S: Send + 'static,
+    Polled<S>: hyper::rt::Read + hyper::rt::Write + Unpin,
+{
+    let serving = thread::spawn(move || {
+        let connection =
+            server::conn::http1::Builder::new().timer(Timer).serve_connection(server, service_fn(answer));
+        block_on(connection)
+    });
+    let asked = block_on(async {
+        let (mut sender, connection) = client::conn::http1::handshake(client).await?;
+        let requests = async {
+            let mut sizes = Vec::new();
+            for size in [0, 1, 1000, 1_000_000] {
+                let body = vec![b'x'; size];
+                let request = Request::post("/path").header("host", "here");
+                let request = request.body(Whole(Some(body.into()))).expect("a request");
+                let response = sender.send_request(request).await?;
+                let answer = collect(response.into_body()).await?;
+                assert!(answer.starts_with(b"/path") && answer[5..].iter().all(|&byte| byte == b'x'));
+                sizes.push(answer.len() - 5);
+            }
+            // Ends the connection.
+            drop(sender);
+            hyper::Result::Ok(sizes)
+        };
+        let (sizes, connection) = zip(requests, connection).await;
+        connection?;
+        sizes
+    });
+    assert_eq!(asked.map_err(io::Error::other)?, [0, 1, 1000, 1_000_000]);
+    serving.join().expect("no panic").map_err(io::Error::other)
+}
+
+/// Counts nothing: only to poll.
+fn context() -> Context<'static> {
+    Context::from_waker(Waker::noop())
+}
+
+#[test]
+fn requests_are_answered() {
+    everywhere(|| {
+        let (client, server) = pair()?;
+        ask(Polled::new(client), Polled::new(server))?;
+        let (client, server) = UnixStream::pair()?;
+        ask(Polled::new(client), Polled::new(server))
+    });
+}
+
+#[test]
+fn connections_take_several_buffers_in_one_call() -> io::Result<()> {
+    let (client, _server) = pair()?;
+    assert!(Polled::new(client).is_write_vectored());
+    Ok(())
+}
+
+#[test]
+fn the_executor_runs_futures_on_green_threads() {
+    everywhere(|| {
+        let (sender, receiver) = mpsc::channel();
+        for number in 0..10 {
+            let sender = sender.clone();
+            Executor.execute(async move {
+                Timer.sleep(Duration::from_millis(1)).await;
+                sender.send(number).expect("it is waited for");
+            });
+        }
+        drop(sender);
+        let mut numbers = sward_runtime::unblock(move || receiver.iter().collect::<Vec<_>>());
+        numbers.sort_unstable();
+        assert!(numbers.into_iter().eq(0..10));
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sleep_ends_no_earlier_than_it_should() {
+    everywhere(|| {
+        let start = Instant::now();
+        let deadline = start + Duration::from_millis(20);
+        block_on(zip(Timer.sleep(Duration::from_millis(10)), Timer.sleep_until(deadline)));
+        assert!(start.elapsed() >= Duration::from_millis(20));
+        // One that is over already is not waited for.
+        assert!(Timer.sleep_until(start).as_mut().poll(&mut context()).is_ready());
+        assert!(Timer.sleep(Duration::ZERO).as_mut().poll(&mut context()).is_ready());
+        Ok(())
+    });
+}
+
+#[test]
+fn many_sleeps_end_in_the_order_of_their_deadlines() {
+    everywhere(|| {
+        let now = Instant::now();
+        let (sender, receiver) = mpsc::channel();
+        // The first to be entered is the last to end, so each is the first for a while.
+        let sleepers: Vec<_> = (1..20)
+            .rev()
+            .map(|number| {
+                let sender = sender.clone();
+                thread::spawn(move || {
+                    let deadline = now + Duration::from_millis(5 * number);
+                    block_on(Timer.sleep_until(deadline));
+                    assert!(Instant::now() >= deadline);
+                    sender.send(number).expect("it is waited for");
+                })
+            })
+            .collect();
+        sleepers.into_iter().for_each(|sleeper| sleeper.join().expect("no panic"));
+        assert_eq!(receiver.try_iter().count(), 19);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sleep_can_be_reset_and_given_up() {
+    struct Nothing;
+    impl Wake for Nothing {
+        fn wake(self: Arc<Self>) {}
+    }
+    everywhere(|| {
+        let wakes = Arc::new(Nothing);
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut sleep = Timer.sleep(Duration::from_secs(1000));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        // Again, with another: the first is not kept.
+        assert!(sleep.as_mut().poll(&mut context()).is_pending());
+        drop(waker);
+        assert_eq!(Arc::strong_count(&wakes), 1);
+
+        Timer.reset(&mut sleep, Instant::now() + Duration::from_millis(1));
+        block_on(sleep);
+
+        let waker = Waker::from(Arc::clone(&wakes));
+        let mut sleep = Timer.sleep(Duration::from_secs(1000));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+        drop((sleep, waker));
+        assert_eq!(Arc::strong_count(&wakes), 1);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_sleep_for_ever_does_not_end() {
+    let mut sleep = pin!(Timer.sleep(Duration::MAX));
+    assert!(sleep.as_mut().poll(&mut context()).is_pending());
+}
+
+#[test]
+fn a_future_is_dropped_when_its_runtime_has_ended() {
+    let _watchdog = watchdog();
+    for runtime in runtimes() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        runtime.run(|| {
+            Executor.execute(async move {
+                let _sender = sender;
+                std::future::pending::<()>().await;
+            });
+        });
+        drop(runtime);
+        receiver.recv().expect_err("dropped");
+    }
+}
