@@ -59,7 +59,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 22] = [
+pub(crate) static ALL: [Bench; 23] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -91,11 +91,15 @@ pub(crate) static ALL: [Bench; 22] = [
     Bench::new("tcp_echo_1000", "1000 connections, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, 1000)
     }),
+    Bench::new("idle_connections", "10 000 connections that have been used once; bytes of the server each", |context| {
+        server::measure_idle(context, 10_000)
+    })
+    .can_run(|kind| kind.is_runtime() || kind == Kind::SwardMessages),
     Bench::new("wake_latency", "an OS thread wakes a green thread while nothing else runs", micro::wake_latency),
     Bench::new("chan_pingpong", "two green threads send a message to and fro; per round trip", |context| {
         micro::primitive(context, Primitive::ChanPingpong)
     })
-    .can_run(|_| true)
+    .can_run(Kind::has_channels)
     .differs(|kind| match kind {
         Kind::Tokio | Kind::Smol => Some("channels of capacity 1, having none that hands over".into()),
         Kind::May => Some(UNBOUNDED.into()),
@@ -104,17 +108,19 @@ pub(crate) static ALL: [Bench; 22] = [
     Bench::new("chan_mpsc", "4 producers and a consumer, capacity 1024; per message", |context| {
         micro::primitive(context, Primitive::ChanMpsc)
     })
-    .can_run(|_| true)
+    .can_run(Kind::has_channels)
     .differs(may_is_unbounded),
     Bench::new("chan_mpmc", "4 producers and 4 consumers, capacity 1024; per message", |context| {
         micro::primitive(context, Primitive::ChanMpmc)
     })
-    .can_run(|kind| !matches!(kind, Kind::Threads | Kind::Tokio))
+    .can_run(|kind| kind.has_channels() && !matches!(kind, Kind::Threads | Kind::Tokio))
     .differs(may_is_unbounded),
     Bench::new("chan_select", "a consumer selects from 4 channels of capacity 16; per message", |context| {
         micro::primitive(context, Primitive::ChanSelect)
     })
-    .can_run(|kind| !matches!(kind, Kind::Threads | Kind::Flume | Kind::Smol | Kind::May)),
+    .can_run(|kind| {
+        kind.has_channels() && !matches!(kind, Kind::Threads | Kind::Flume | Kind::Smol | Kind::May)
+    }),
     Bench::new("mutex_uncontended", "lock, add, unlock; each", |context| {
         micro::primitive(context, Primitive::MutexUncontended)
     }),

@@ -1,11 +1,11 @@
 //! The server benchmarks: a server in one process, the load generator in another.
 //!
-//! [`measure_requests`] and [`measure_echo`] run in the process of the load generator, which starts the server and
+//! [`measure_requests`], [`measure_echo`] and [`measure_idle`] run in the process of the load generator, which starts the server and
 //! asks it for a [`Reading`] by a line on its standard input. A reading carries its own time, so it does not matter
 //! how long a busy server takes to give it. The server ends when its standard input does.
 
-use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,16 +15,20 @@ use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
 use crate::load::{self, Load, Plan};
 use crate::metric::{
-    CHUNKS, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS,
+    CHUNKS, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
 };
 use crate::subject::{self, Demand, Kind, Service};
 use crate::sys;
-use crate::work::{Batch, CHUNK_REQUESTS, REQUEST_COST};
+use crate::work::{Batch, CHUNK_REQUESTS, MESSAGE_LEN, REQUEST_COST};
 
 /// The connections of the request benchmark.
 pub(crate) const CONNECTIONS: usize = 256;
 /// The tasks that do batch work, for each worker.
 const BATCH_TASKS: usize = 2;
+/// Connections of the benchmark of idle ones that come before those that count.
+const FIRST_CONNECTIONS: usize = 100;
+/// A server that says nothing for so long is stuck.
+const SILENCE: Duration = Duration::from_secs(10);
 /// The workers that one thread of the load generator keeps busy with requests.
 const WORKERS_PER_LOAD_THREAD: usize = 4;
 
@@ -32,6 +36,7 @@ const WORKERS_PER_LOAD_THREAD: usize = 4;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
     Echo,
+    PlainEcho,
     Requests,
 }
 
@@ -39,12 +44,13 @@ impl Role {
     fn name(self) -> &'static str {
         match self {
             Self::Echo => "echo",
+            Self::PlainEcho => "plain_echo",
             Self::Requests => "requests",
         }
     }
 
     pub(crate) fn find(name: &str) -> Option<Self> {
-        [Self::Echo, Self::Requests].into_iter().find(|role| role.name() == name)
+        [Self::Echo, Self::PlainEcho, Self::Requests].into_iter().find(|role| role.name() == name)
     }
 }
 
@@ -84,6 +90,7 @@ pub(crate) fn serve(role: Role, kind: Kind, context: &Context) -> Result<()> {
     let batch: &'static Batch = Box::leak(Box::new(Batch::new(context.iterations)));
     let service = match role {
         Role::Echo => Service::Echo,
+        Role::PlainEcho => Service::PlainEcho,
         Role::Requests => {
             Service::Requests { iterations: context.iterations, batch, batch_tasks: BATCH_TASKS * workers }
         }
@@ -141,6 +148,12 @@ impl Server {
             return Err(Error::new("the server ended early"));
         }
         Ok(line)
+    }
+
+    /// The memory of the process that is resident, once it has come to rest.
+    fn resident_bytes(&self) -> Result<u64> {
+        std::thread::sleep(SETTLING);
+        sys::resident_bytes_of(&self.child.id().to_string())
     }
 
     fn reading(&mut self) -> Result<Reading> {
@@ -250,6 +263,39 @@ pub(crate) fn measure_echo(context: &Context, connections: usize) -> Result<Figu
     Ok(Run::measure(Role::Echo, context, connections, 1)?.figures(&MESSAGES, &CPU_MESSAGE))
 }
 
+/// How long a server has to give back what it does not need, and to come to rest.
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// Connections that wait after a message each.
+pub(crate) fn measure_idle(context: &Context, count: usize) -> Result<Figures> {
+    let (server, address) = Server::start(Role::PlainEcho, context)?;
+    let open = || -> Result<TcpStream> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_nodelay(true)?;
+        stream.set_read_timeout(Some(SILENCE))?;
+        exchange(&stream)?;
+        Ok(stream)
+    };
+    // What comes with the first connections is not theirs.
+    let first = (0..FIRST_CONNECTIONS).map(|_| open()).collect::<Result<Vec<_>>>()?;
+    let before = server.resident_bytes()?;
+    let streams = (0..count).map(|_| open()).collect::<Result<Vec<_>>>()?;
+    let after = server.resident_bytes()?;
+    // They have been there all the time.
+    first.iter().chain(&streams).try_for_each(exchange)?;
+    let grown = after.checked_sub(before).ok_or_else(|| Error::new("resident memory shrank"))?;
+    Ok(vec![(&RESIDENT, grown as f64 / count as f64)])
+}
+
+/// Sends a message and waits for it to come back.
+fn exchange(mut stream: &TcpStream) -> Result<()> {
+    let message = [b'm'; MESSAGE_LEN];
+    stream.write_all(&message)?;
+    let mut answer = [0; MESSAGE_LEN];
+    stream.read_exact(&mut answer)?;
+    if answer == message { Ok(()) } else { Err(Error::new("the server gave a wrong answer")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -266,6 +312,7 @@ mod tests {
     fn roles_are_found_by_their_names() {
         assert_eq!(Role::find("echo"), Some(Role::Echo));
         assert_eq!(Role::find("requests"), Some(Role::Requests));
+        assert_eq!(Role::find("plain_echo"), Some(Role::PlainEcho));
         assert_eq!(Role::find("nothing"), None);
     }
 }

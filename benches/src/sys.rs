@@ -51,9 +51,15 @@ pub(crate) fn thread_cpu_time() -> Duration {
 
 /// The memory of this process that is resident now, in bytes.
 pub(crate) fn resident_bytes() -> Result<u64> {
-    let statm = std::fs::read_to_string("/proc/self/statm")?;
+    resident_bytes_of("self")
+}
+
+/// The same of any process, by its number.
+pub(crate) fn resident_bytes_of(process: &str) -> Result<u64> {
+    let path = format!("/proc/{process}/statm");
+    let statm = std::fs::read_to_string(&path)?;
     let pages = statm.split_whitespace().nth(1).and_then(|pages| pages.parse::<u64>().ok());
-    let pages = pages.ok_or_else(|| Error::new("/proc/self/statm has no resident pages"))?;
+    let pages = pages.ok_or_else(|| Error::new(format!("{path} has no resident pages")))?;
     // SAFETY: `sysconf` has no preconditions.
     let page_size = unsafe { libc::sysconf(libc::_SC_PAGESIZE) };
     Ok(pages * page_size.unsigned_abs())

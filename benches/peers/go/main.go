@@ -2,6 +2,7 @@
 //
 //	peer commands                    reads a command a line, answers each with a line of numbers
 //	peer serve ITERATIONS TASKS      a server: an echo if ITERATIONS is 0
+//	peer echo                        an echo with buffers as long as a message
 //
 // The harness decides how much work is done and how often; see src/subject/go.rs.
 package main
@@ -10,6 +11,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"fmt"
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -32,9 +34,12 @@ func main() {
 	case len(os.Args) == 2 && os.Args[1] == "commands":
 		commands()
 	case len(os.Args) == 4 && os.Args[1] == "serve":
-		serve(number(os.Args[2]), number(os.Args[3]))
+		iterations := number(os.Args[2])
+		serve(iterations, number(os.Args[3]), func(c net.Conn) { handle(c, iterations) })
+	case len(os.Args) == 2 && os.Args[1] == "echo":
+		serve(0, 0, plainEcho)
 	default:
-		fail("usage: peer commands | peer serve ITERATIONS TASKS")
+		fail("usage: peer commands | peer serve ITERATIONS TASKS | peer echo")
 	}
 }
 
@@ -258,7 +263,7 @@ func sleepThread() {
 	_ = syscall.Nanosleep(&duration, nil)
 }
 
-func serve(iterations, tasks int) {
+func serve(iterations, tasks int, handle func(net.Conn)) {
 	var chunks, batchCPU atomic.Uint64
 	go giveReadings(&chunks, &batchCPU)
 	for range tasks {
@@ -288,7 +293,7 @@ func serve(iterations, tasks int) {
 		if err != nil {
 			fail(err)
 		}
-		go handle(connection, iterations)
+		go handle(connection)
 	}
 }
 
@@ -344,6 +349,19 @@ func handle(connection net.Conn, iterations int) {
 		}
 		copy(buffer[:], buffer[messageLen:filled])
 		filled -= messageLen
+	}
+}
+
+func plainEcho(connection net.Conn) {
+	defer connection.Close()
+	var message [messageLen]byte
+	for {
+		if _, err := io.ReadFull(connection, message[:]); err != nil {
+			return
+		}
+		if _, err := connection.Write(message[:]); err != nil {
+			return
+		}
 	}
 }
 

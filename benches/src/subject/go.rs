@@ -162,6 +162,7 @@ impl Subject for Go {
         let mut command = program(self.workers)?;
         match service {
             Service::Echo => command.args(["serve", "0", "0"]),
+            Service::PlainEcho => command.arg("echo"),
             Service::Requests { iterations, batch_tasks, .. } => {
                 command.args(["serve", &iterations.to_string(), &batch_tasks.to_string()])
             }

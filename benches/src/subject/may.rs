@@ -18,7 +18,7 @@ use super::primitives::{Done, Primitive, blocking};
 use super::{Demand, STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::Inbound;
+use crate::work::{Inbound, MESSAGE_LEN};
 
 /// In machine words, as may counts them.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -172,7 +172,10 @@ impl Subject for May {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
                 // A connection ends when its client goes away, however it goes.
-                go!(move || drop(connection(stream, service)));
+                match service {
+                    Service::PlainEcho => go!(move || drop(plain_echo(stream))),
+                    _ => go!(move || drop(connection(stream, service))),
+                };
             }
         }))?
     }
@@ -233,5 +236,13 @@ fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
         if let Some(request) = inbound.received(count) {
             stream.write_all(&service.respond(&request))?;
         }
+    }
+}
+
+fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut message = [0; MESSAGE_LEN];
+    loop {
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
     }
 }

@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     Sward,
     /// `sward` with every green thread free to move.
     SwardRoaming,
+    /// `sward` with handlers of messages, for connections only: see `sward::net::serve_messages`.
+    SwardMessages,
     /// One OS thread each.
     Threads,
     /// The same with the channels of `crossbeam-channel`, for the benchmarks of channels.
@@ -47,9 +49,10 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 9] = [
+    pub(crate) const ALL: [Self; 10] = [
         Self::Sward,
         Self::SwardRoaming,
+        Self::SwardMessages,
         Self::Threads,
         Self::Crossbeam,
         Self::Flume,
@@ -63,6 +66,7 @@ impl Kind {
         match self {
             Self::Sward => "sward",
             Self::SwardRoaming => "sward-roaming",
+            Self::SwardMessages => "sward-messages",
             Self::Threads => "threads",
             Self::Crossbeam => "crossbeam",
             Self::Flume => "flume",
@@ -79,12 +83,17 @@ impl Kind {
 
     /// Whether it is somebody else's.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Sward | Self::SwardRoaming)
+        !matches!(self, Self::Sward | Self::SwardRoaming | Self::SwardMessages)
     }
 
-    /// Whether it is a runtime, and not just a kind of channels.
+    /// Whether it is a runtime, and not just a kind of channels, or of servers.
     pub(crate) fn is_runtime(self) -> bool {
-        !matches!(self, Self::Crossbeam | Self::Flume)
+        self.has_channels() && !matches!(self, Self::Crossbeam | Self::Flume)
+    }
+
+    /// Whether it is a runtime, or a kind of channels.
+    pub(crate) fn has_channels(self) -> bool {
+        self != Self::SwardMessages
     }
 
     /// How much of each fixed-size benchmark this subject can do.
@@ -127,6 +136,8 @@ pub(crate) enum Demand {
 pub(crate) enum Service {
     /// Sends it back.
     Echo,
+    /// Sends it back, without a buffer longer than a message.
+    PlainEcho,
     /// Answers each request with `iterations` of SHA-256, and does batch work meanwhile.
     Requests { iterations: u32, batch: &'static Batch, batch_tasks: usize },
 }
@@ -135,7 +146,7 @@ impl Service {
     /// The answer to a request.
     pub(crate) fn respond(self, request: &Message) -> Message {
         match self {
-            Self::Echo => *request,
+            Self::Echo | Self::PlainEcho => *request,
             Self::Requests { iterations, .. } => answer(request, iterations),
         }
     }
@@ -184,6 +195,7 @@ pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dy
     Ok(match kind {
         Kind::Sward => Box::new(sward::Sward::anchored(workers)?),
         Kind::SwardRoaming => Box::new(sward::Sward::roaming(workers)?),
+        Kind::SwardMessages => Box::new(sward::Sward::by_message(workers)?),
         Kind::Threads => Box::new(threads::Threads::new(workers, Channels::Std)?),
         Kind::Crossbeam => Box::new(threads::Threads::new(workers, Channels::Crossbeam)?),
         Kind::Flume => Box::new(threads::Threads::new(workers, Channels::Flume)?),

@@ -19,7 +19,7 @@ use super::primitives::{self, Done, Primitive};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::Inbound;
+use crate::work::{Inbound, MESSAGE_LEN};
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Smol {
@@ -221,7 +221,10 @@ impl Subject for Smol {
             loop {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                this.executor.spawn(connection(stream, service)).detach();
+                match service {
+                    Service::PlainEcho => this.executor.spawn(plain_echo(stream)).detach(),
+                    _ => this.executor.spawn(connection(stream, service)).detach(),
+                }
             }
         })
     }
@@ -238,4 +241,9 @@ async fn connection(mut stream: TcpStream, service: Service) {
             return;
         }
     }
+}
+
+async fn plain_echo(mut stream: TcpStream) {
+    let mut message = [0; MESSAGE_LEN];
+    while stream.read_exact(&mut message).await.is_ok() && stream.write_all(&message).await.is_ok() {}
 }

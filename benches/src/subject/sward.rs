@@ -4,11 +4,12 @@
 
 use std::io::{Read, Write};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use sward::net::{TcpListener, TcpStream};
+use sward::net::{ServeOptions, TcpListener, TcpStream, serve_messages};
 use sward::runtime::{Builder, Runtime};
 use sward::thread::{self, JoinHandle, Thread, spawn};
 
@@ -16,11 +17,13 @@ use super::primitives::{Done, Primitive, blocking};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::Inbound;
+use crate::work::{Inbound, MESSAGE_LEN};
 
 #[derive(Debug)]
 pub(crate) struct Sward {
     runtime: Runtime,
+    /// Whether connections are served by message.
+    by_message: bool,
 }
 
 impl Sward {
@@ -31,7 +34,12 @@ impl Sward {
 
     fn start(builder: Builder) -> Result<Self> {
         let runtime = builder.build().map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { runtime })
+        Ok(Self { runtime, by_message: false })
+    }
+
+    /// As `anchored`, but a connection has a green thread only while there is a message.
+    pub(crate) fn by_message(workers: usize) -> Result<Self> {
+        Ok(Self { by_message: true, ..Self::anchored(workers)? })
     }
 
     /// Every green thread may move whenever it is suspended.
@@ -159,6 +167,9 @@ impl Subject for Sward {
     fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
         let listener = self.runtime.run(|| TcpListener::bind("127.0.0.1:0"))?;
         announce(listener.local_addr()?);
+        if self.by_message {
+            return serve_by_message(&self.runtime, listener);
+        }
         self.runtime.run(move || {
             if let Service::Requests { batch, batch_tasks, .. } = service {
                 for _ in 0..batch_tasks {
@@ -174,7 +185,10 @@ impl Subject for Sward {
                 let (stream, _) = listener.accept()?;
                 stream.set_nodelay(true)?;
                 // A connection ends when its client goes away, however it goes.
-                spawn(move || drop(connection(stream, service)));
+                match service {
+                    Service::PlainEcho => spawn(move || drop(plain_echo(stream))),
+                    _ => spawn(move || drop(connection(stream, service))),
+                };
             }
         })
     }
@@ -236,4 +250,28 @@ fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
             stream.write_all(&service.respond(&request))?;
         }
     }
+}
+
+fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut message = [0; MESSAGE_LEN];
+    loop {
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
+    }
+}
+
+/// As `plain_echo`, a message at a time.
+fn serve_by_message(runtime: &Runtime, listener: TcpListener) -> Result<()> {
+    let init = |stream: TcpStream, _peer| {
+        stream.set_nodelay(true)?;
+        Ok(stream)
+    };
+    let answer = |stream: &mut TcpStream| {
+        let mut message = [0; MESSAGE_LEN];
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
+        Ok(ControlFlow::Continue(()))
+    };
+    let server = runtime.run(move || serve_messages(listener, ServeOptions::new(), init, answer))?;
+    Ok(server.join()?)
 }

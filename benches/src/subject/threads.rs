@@ -15,7 +15,7 @@ use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::sys;
-use crate::work::Inbound;
+use crate::work::{Inbound, MESSAGE_LEN};
 
 /// As small as the stacks of the green threads that have stacks.
 const STACK_BYTES: usize = 64 * 1024;
@@ -163,7 +163,10 @@ impl Subject for Threads {
             let (stream, _) = listener.accept()?;
             stream.set_nodelay(true)?;
             // A connection ends when its client goes away, however it goes.
-            spawn(move || drop(connection(stream, service)))?;
+            match service {
+                Service::PlainEcho => spawn(move || drop(plain_echo(stream)))?,
+                _ => spawn(move || drop(connection(stream, service)))?,
+            };
         }
     }
 }
@@ -221,5 +224,13 @@ fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
         if let Some(request) = inbound.received(count) {
             stream.write_all(&service.respond(&request))?;
         }
+    }
+}
+
+fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
+    let mut message = [0; MESSAGE_LEN];
+    loop {
+        stream.read_exact(&mut message)?;
+        stream.write_all(&message)?;
     }
 }

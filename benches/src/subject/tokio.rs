@@ -20,7 +20,7 @@ use super::primitives::{self, Done, Primitive};
 use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::Inbound;
+use crate::work::{Inbound, MESSAGE_LEN};
 
 #[derive(Debug)]
 pub(crate) struct Tokio {
@@ -176,7 +176,10 @@ impl Subject for Tokio {
             loop {
                 let (stream, _) = listener.accept().await?;
                 stream.set_nodelay(true)?;
-                tokio::spawn(connection(stream, service));
+                match service {
+                    Service::PlainEcho => tokio::spawn(plain_echo(stream)),
+                    _ => tokio::spawn(connection(stream, service)),
+                };
             }
         })?
     }
@@ -226,4 +229,9 @@ async fn connection(mut stream: TcpStream, service: Service) {
             return;
         }
     }
+}
+
+async fn plain_echo(mut stream: TcpStream) {
+    let mut message = [0; MESSAGE_LEN];
+    while stream.read_exact(&mut message).await.is_ok() && stream.write_all(&message).await.is_ok() {}
 }
