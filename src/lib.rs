@@ -48,15 +48,24 @@
 //! - [`thread`]: [`spawn`](thread::spawn), [`join`](thread::JoinHandle::join), [`scope`](thread::scope),
 //!   [`park`](thread::park), [`sleep`](thread::sleep), [`thread_local!`]: `std::thread`, made green.
 //! - [`net`]: TCP and UDP, as in `std::net`; [`os::unix::net`]: Unix sockets. One poller serves every socket of a runtime.
+//!   [`net::serve`] and [`net::serve_messages`] are servers around a handler.
 //! - [`fs`]: files and directories, as in `std::fs`. What is in the page cache is read at once, what is not on a pool.
 //! - [`sync`]: locks, semaphores and all else that green threads and OS threads wait for each other with: `std::sync`, made green, and more.
 //! - [`channel`]: `crossbeam-channel`, made green: bounded, unbounded and rendezvous channels, timers, and `select!`.
 //! - [`future`]: green threads wait for futures, and futures for green threads.
+//! - [`coroutine`]: generators, which are functions that yield; no scheduler has a part in them.
+//! - [`actor`]: values that handle messages, one at a time; links, monitors, supervisors.
+//! - [`task`]: several green threads together: scopes in which a failure ends the rest, groups, `gather`, `race`.
 //! - [`process`]: child processes, as in `std::process`; [`signal`]: Ctrl-C, the request to end, and other signals.
 //! - [`io`]: `std::io`, with standard streams and pipes that park, and [`Watched`](io::Watched) for any other descriptor.
 //! - [`unblock`]: runs a call that would block its OS thread on a pool, and parks the green thread meanwhile.
+//! - [`macro@main`] and [`macro@test`]: attributes for a program's `main` and for tests.
 //! - [`run`] and [`runtime`]: the first `spawn` starts a default runtime; these are for where control is wanted.
-//! - [`cancel`] and [`error`]: how a green thread is made to end, and what can go wrong.
+//! - [`cancel`] and [`error`]: how a green thread, or a call, is made to end, and what can go wrong.
+//! - [`time`]: deadlines that reach every wait inside a call, and intervals.
+//!
+//! With features, all off by default: `futures` gives [`io`] sockets for futures, and futures as streams; `hyper` adds HTTP servers and
+//! clients, with the module `hyper`. Futures of tokio need no feature: see the example `tokio_interop`.
 //!
 //! Everything works on an OS thread outside the runtime too, which it blocks; and the two can join, unpark and message each other.
 //!
@@ -79,6 +88,21 @@
 #![forbid(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
 
+pub mod actor;
+mod attributes;
+pub mod task;
+
+/// What attributes and macros expand to.
+#[doc(hidden)]
+pub mod __private {
+    pub use crate::attributes::{main, test};
+}
+
+#[cfg(feature = "hyper")]
+pub use sward_io::hyper;
 pub use sward_io::{fs, io, net, os, process, signal};
-pub use sward_runtime::{cancel, error, future, run, runtime, thread, thread_local, unblock};
+pub use sward_macros::{main, test};
+pub use sward_runtime::{
+    cancel, coroutine, error, future, run, runtime, thread, thread_local, time, unblock,
+};
 pub use sward_sync::{self as sync, channel};

@@ -73,7 +73,10 @@ fn check(item: &ItemFn) -> Result<()> {
         return Err(Error::new_spanned(argument, "the function cannot take arguments"));
     }
     if let Some(asyncness) = &signature.asyncness {
-        return Err(Error::new_spanned(asyncness, "the function is no `async fn`: green threads run plain code"));
+        return Err(Error::new_spanned(
+            asyncness,
+            "the function is no `async fn`: green threads run plain code",
+        ));
     }
     if !signature.generics.params.is_empty() {
         return Err(Error::new_spanned(&signature.generics, "the function cannot be generic"));
@@ -121,9 +124,10 @@ fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
         let workers = arguments.workers.first().copied().unwrap_or(2);
         return Ok(expand(name, workers, quote!(#sig #block)));
     }
-    let tests = arguments.workers.iter().map(|&workers| {
-        expand(&format_ident!("workers_{workers}"), workers, quote!())
-    });
+    let tests = arguments
+        .workers
+        .iter()
+        .map(|&workers| expand(&format_ident!("workers_{workers}"), workers, quote!()));
     Ok(quote! {
         #[cfg(test)]
         #sig #block

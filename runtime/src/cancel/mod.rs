@@ -23,8 +23,8 @@ mod token;
 use std::{error::Error, fmt, io, panic, sync::Arc, time::Instant};
 
 pub(crate) use self::bound::Bound;
-pub use self::token::{Registration, Token};
 use self::bound::{Limit, Passed};
+pub use self::token::{Registration, Token};
 use crate::{
     prim::atomic::Ordering::Relaxed,
     scheduler::{RUNNING, Shared, current},

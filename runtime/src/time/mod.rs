@@ -15,8 +15,8 @@ use std::{error::Error, fmt, io};
 pub use std::time::{Duration, Instant};
 
 pub use self::interval::{Interval, MissedTick, interval, interval_at};
-pub use crate::thread::{sleep, sleep_until};
 use crate::cancel;
+pub use crate::thread::{sleep, sleep_until};
 
 /// Time was up before a call had ended: what [`timeout`] and [`deadline`] return.
 ///

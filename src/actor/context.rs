@@ -1,0 +1,154 @@
+//! What an actor can do that nobody else can.
+
+use std::{fmt, sync::Arc};
+
+use super::{
+    Actor, Addr, Builder, Exit, WeakAddr,
+    cell::{Cell, Node},
+};
+
+/// The actor that handles a message, as others see it. Its methods are given it.
+pub struct Context<A: Actor>(Arc<Cell<A>>);
+
+impl<A: Actor> Context<A> {
+    pub(super) fn new(cell: &Arc<Cell<A>>) -> Self {
+        Self(Arc::clone(cell))
+    }
+
+    pub(super) fn cell(&self) -> &Arc<Cell<A>> {
+        &self.0
+    }
+
+    /// The actor's own address, for others. An actor that keeps it keeps itself going: [`weak`](Self::weak) does not.
+    #[must_use]
+    pub fn addr(&self) -> Addr<A> {
+        Addr::of(&self.0)
+    }
+
+    /// The actor's own address, which does not keep it going.
+    #[must_use]
+    pub fn weak(&self) -> WeakAddr<A> {
+        WeakAddr::of(&self.0)
+    }
+
+    /// Has the actor stop after the messages that it has, as [`Addr::stop`].
+    pub fn stop(&mut self) {
+        self.0.stop();
+    }
+
+    /// Has the actor end as [`Exit::Failed`] after this message; the others are dropped, unless a supervisor replaces it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward::actor::{self, Actor, Context, Exit};
+    ///
+    /// struct Parser;
+    ///
+    /// impl Actor for Parser {
+    ///     type Message = &'static str;
+    ///
+    ///     fn handle(&mut self, message: &'static str, context: &mut Context<Self>) {
+    ///         if let Err(error) = message.parse::<u32>() {
+    ///             context.fail(format!("{message:?}: {error}"));
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let parser = actor::spawn(Parser);
+    /// parser.cast("12").unwrap();
+    /// parser.cast("ab").unwrap();
+    /// assert_eq!(parser.wait(), Exit::Failed("\"ab\": invalid digit found in string".into()));
+    /// ```
+    pub fn fail(&mut self, reason: impl AsRef<str>) {
+        self.0.fail(reason.as_ref());
+    }
+
+    /// Has the actor sent what `f` makes of it when `other` ends: at once, if it has.
+    ///
+    /// Such a message has room in a mailbox that is full, and comes before those that wait in it. `f` is called by who ends `other`, so it
+    /// should do nothing else. A message for an actor that has stopped meanwhile is dropped.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward::actor::{self, Actor, Addr, Context, Exit, Strategy, Supervisor};
+    ///
+    /// struct Watch(Addr<Supervisor>);
+    ///
+    /// impl Actor for Watch {
+    ///     type Message = Exit;
+    ///
+    ///     fn started(&mut self, context: &mut Context<Self>) {
+    ///         context.monitor(&self.0, |exit| exit);
+    ///     }
+    ///
+    ///     fn handle(&mut self, exit: Exit, context: &mut Context<Self>) {
+    ///         assert_eq!(exit, Exit::Killed);
+    ///         context.stop();
+    ///     }
+    /// }
+    ///
+    /// let other = actor::spawn(Supervisor::new(Strategy::OneForOne));
+    /// let watch = actor::spawn(Watch(other.clone()));
+    /// other.kill();
+    /// assert!(watch.wait().is_normal());
+    /// ```
+    pub fn monitor<B: Actor>(
+        &mut self,
+        other: &Addr<B>,
+        f: impl FnOnce(Exit) -> A::Message + Send + 'static,
+    ) {
+        let this = self.weak();
+        other.cell().watch(this.node(), move |exit| {
+            this.push_urgent(f(exit.clone()));
+        });
+    }
+
+    /// Links the two: if one ends in another way than [`Exit::Normal`], so does the other, as [`Exit::Linked`], and at once, as by
+    /// [`Addr::kill`]. One that is to outlive the other, and to know, [monitors](Self::monitor) it.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward::actor::{self, Actor, Addr, Context, Exit, Strategy, Supervisor};
+    ///
+    /// struct Partner(Addr<Supervisor>);
+    ///
+    /// impl Actor for Partner {
+    ///     type Message = ();
+    ///
+    ///     fn started(&mut self, context: &mut Context<Self>) {
+    ///         context.link(&self.0);
+    ///     }
+    ///
+    ///     fn handle(&mut self, (): (), _: &mut Context<Self>) {}
+    /// }
+    ///
+    /// let other = actor::spawn(Supervisor::new(Strategy::OneForOne));
+    /// let partner = actor::spawn(Partner(other.clone()));
+    /// partner.kill();
+    /// // It may have been killed before it was linked.
+    /// partner.wait();
+    /// other.stop();
+    /// assert!([Exit::Normal, Exit::Linked(Exit::Killed.into())].contains(&other.wait()));
+    /// ```
+    pub fn link<B: Actor>(&mut self, other: &Addr<B>) {
+        other.cell().follow(&self.0);
+        self.0.follow(other.cell());
+    }
+
+    /// Spawns an actor on the same runtime, [linked](Self::link) to this one.
+    pub fn spawn<B: Actor>(&mut self, actor: B) -> Addr<B> {
+        let child = Addr::first(Builder::new().runtime(&self.0.runtime).cell());
+        self.link(&child);
+        child.cell().start(actor);
+        child
+    }
+}
+
+impl<A: Actor> fmt::Debug for Context<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Context").field("has_ended", &self.0.has_stopped()).finish_non_exhaustive()
+    }
+}

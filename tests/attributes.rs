@@ -1,0 +1,51 @@
+//! `#[sward::main]` and `#[sward::test]`: what they run on, and how a test fails that takes too long.
+
+mod common;
+
+use std::{num::ParseIntError, time::Duration};
+
+use sward::{runtime::Handle, thread};
+
+#[sward::main(workers = 3)]
+fn main_with_three_workers() -> usize {
+    Handle::current().workers()
+}
+
+#[sward::main]
+fn plain_main() -> Result<u32, ParseIntError> {
+    "7".parse::<u32>()
+}
+
+#[test]
+fn main_returns_what_its_body_does() {
+    assert_eq!(main_with_three_workers(), 3);
+    assert_eq!(plain_main(), Ok(7));
+}
+
+#[sward::test]
+fn a_test_is_on_a_green_thread() {
+    assert_eq!(thread::current().name(), Some("main"));
+    assert_eq!(Handle::current().workers(), 2);
+}
+
+#[sward::test(workers = [1, 8], timeout = "30s")]
+fn a_test_for_each_number() -> Result<(), ParseIntError> {
+    assert!([1, 8].contains(&Handle::current().workers()));
+    "7".parse::<u32>().map(drop)
+}
+
+#[sward::test(timeout = "5ms")]
+#[should_panic(expected = "the test has not ended after 5ms, with 2 workers")]
+fn a_test_that_waits_for_ever_fails() {
+    thread::sleep(Duration::MAX);
+}
+
+#[sward::test]
+#[should_panic(expected = "on purpose")]
+fn a_panic_is_the_tests() {
+    common::quiet_panics();
+    thread::scope(|s| {
+        s.spawn(|| ());
+        panic!("on purpose");
+    });
+}
