@@ -1,0 +1,53 @@
+//! Several calls at once, and what comes of them together; and switching by hand.
+//!
+//! On one worker, so the order of the lines is always the same: each green thread runs until it yields or sleeps, as a coroutine of an event loop
+//! runs until it awaits. What was spawned last starts first.
+#![expect(clippy::print_stdout, reason = "an example shows what it does")]
+
+use std::time::Duration;
+
+use sward::{error::BuildError, runtime::Builder, sync::Mutex, task, thread};
+
+fn main() -> Result<(), BuildError> {
+    let lines = Mutex::new(Vec::new());
+    let say = |line: String| {
+        println!("{line}");
+        lines.lock().expect("nobody panics").push(line);
+    };
+    Builder::new().workers(1).build()?.run(|| {
+        let names = ["one", "two", "three"];
+        let lengths = task::gather(names.map(|name| {
+            let say = &say;
+            move || {
+                say(format!("{name}: first half"));
+                thread::yield_now();
+                say(format!("{name}: second half"));
+                name.len()
+            }
+        }));
+        assert_eq!(lengths, [3, 3, 5]);
+
+        // The first that fails ends the others, which would take an hour.
+        let failed = task::try_gather([3600, 0].map(|seconds| {
+            move || {
+                thread::sleep(Duration::from_secs(seconds));
+                Err::<(), _>(format!("failed after {seconds} s"))
+            }
+        }));
+        say(format!("{failed:?}"));
+
+        // Of different types.
+        let (sum, text) = task::join!(|| (1..=10).sum::<u32>(), || "ten".repeat(2));
+        say(format!("{sum} {text}"));
+    });
+
+    let lines = lines.into_inner().expect("nobody panics");
+    for name in ["one", "two", "three"] {
+        let at = |half| lines.iter().position(|line| *line == format!("{name}: {half} half"));
+        assert!(at("first") < at("second"));
+    }
+    // They took turns: the second that spoke was another one.
+    assert!(lines[..2].iter().all(|line| line.ends_with("first half")));
+    assert_eq!(lines[6..], ["Err(\"failed after 0 s\")", "55 tenten"]);
+    Ok(())
+}
