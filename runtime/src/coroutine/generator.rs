@@ -13,8 +13,9 @@ use std::{
 use corosensei::{Coroutine, CoroutineResult};
 
 use super::{
-    Ended, State, Yielder,
+    Ended, Scope, State, Yielder,
     record::{self, Command, Ending, Lowered, Record},
+    scope::Alive,
 };
 use crate::cancel::CAN_UNWIND;
 
@@ -22,68 +23,48 @@ use crate::cancel::CAN_UNWIND;
 /// [`yield_`](Yielder::yield_) to the next.
 ///
 /// `R` goes in with each resume, `Y` comes out with each yield, `T` at the end. One with `R` and `T` of `()` is an [`Iterator`]; see
-/// [`iter`](super::iter).
+/// [`Scope::iter`]. It lives in a [`scope`](super::scope()), for `'scope` at most.
 ///
-/// Dropped half-way, it unwinds its body: see [`yield_`](Yielder::yield_). One that was never resumed drops its closure. In programs built
-/// with `panic = "abort"` nothing can unwind, and the stack of a body that was dropped half-way is leaked.
+/// Dropped half-way, it unwinds its body: see [`yield_`](Yielder::yield_). One that was never resumed drops its closure. It must not be
+/// leaked, nor, in programs built with `panic = "abort"`, dropped half-way: the process aborts at the end of the scope.
 ///
-/// To whom a generator belongs is said in [the module](super).
+/// It stays on its thread, green or not.
 ///
 /// ```compile_fail,E0277
 /// fn is_send<T: Send>() {}
-/// is_send::<sward_runtime::coroutine::Generator<(), (), ()>>();
+/// is_send::<sward_runtime::coroutine::Generator<'static, (), (), ()>>();
 /// ```
 /// ```compile_fail,E0277
 /// fn is_sync<T: Sync>() {}
-/// is_sync::<sward_runtime::coroutine::Generator<(), (), ()>>();
+/// is_sync::<sward_runtime::coroutine::Generator<'static, (), (), ()>>();
 /// ```
 ///
 /// # Examples
 ///
 /// ```
-/// use sward_runtime::coroutine::{Generator, State};
+/// use sward_runtime::coroutine::{self, State};
 ///
-/// let mut greeter = Generator::new(|y, name: &str| {
-///     let next = y.yield_(format!("hello {name}"));
-///     format!("goodbye {next}")
+/// coroutine::scope(|s| {
+///     let mut greeter = s.generator(|y, name: &str| {
+///         let next = y.yield_(format!("hello {name}"));
+///         format!("goodbye {next}")
+///     });
+///     assert_eq!(greeter.resume("Ada"), State::Yielded("hello Ada".to_owned()));
+///     assert_eq!(greeter.resume("Bob"), State::Complete("goodbye Bob".to_owned()));
+///     assert!(greeter.is_done());
 /// });
-/// assert_eq!(greeter.resume("Ada"), State::Yielded("hello Ada".to_owned()));
-/// assert_eq!(greeter.resume("Bob"), State::Complete("goodbye Bob".to_owned()));
-/// assert!(greeter.is_done());
 /// ```
-pub struct Generator<R, Y, T> {
+pub struct Generator<'scope, R, Y, T> {
     /// `None` once it has ended.
-    coroutine: Option<Coroutine<Command<R>, Y, Ending<T>, Lowered>>,
+    coroutine: Option<Body<R, Y, T>>,
     /// Of the coroutine, while there is one (G1).
     record: NonNull<Record>,
+    alive: &'scope Alive,
 }
 
-impl<R: 'static, Y: 'static, T: 'static> Generator<R, Y, T> {
-    /// One that will run `body`, which gets the value of the first resume.
-    ///
-    /// # Panics
-    ///
-    /// If no stack can be had; see [`Builder::build`].
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_runtime::coroutine::Generator;
-    ///
-    /// let mut double = Generator::new(|y, mut n: u32| {
-    ///     loop {
-    ///         n = y.yield_(2 * n);
-    ///     }
-    /// });
-    /// assert_eq!(double.resume(4).yielded(), Some(8));
-    /// # let _: &mut Generator<u32, u32, ()> = &mut double;
-    /// ```
-    pub fn new(body: impl FnOnce(&Yielder<R, Y>, R) -> T + 'static) -> Self {
-        Builder::new().build(body).expect("no stack can be had for a generator")
-    }
-}
+type Body<R, Y, T> = Coroutine<Command<R>, Y, Ending<T>, Lowered>;
 
-impl<R, Y, T> Generator<R, Y, T> {
+impl<R, Y, T> Generator<'_, R, Y, T> {
     /// Runs the body until it yields or returns.
     ///
     /// # Suspension
@@ -96,17 +77,18 @@ impl<R, Y, T> Generator<R, Y, T> {
     ///
     /// # Panics
     ///
-    /// If the generator has ended. With the body's payload, if the body panics, which ends it. On another thread than that of the first
-    /// resume, see [the module](super).
+    /// If the generator has ended. With the body's payload, if the body panics, which ends it.
     ///
     /// # Examples
     ///
     /// ```
-    /// use sward_runtime::coroutine::{Generator, State};
+    /// use sward_runtime::coroutine::{self, State};
     ///
-    /// let mut once = Generator::new(|y, n: u32| y.yield_(n + 1));
-    /// assert_eq!(once.resume(1), State::Yielded(2));
-    /// assert_eq!(once.resume(7), State::Complete(7));
+    /// coroutine::scope(|s| {
+    ///     let mut once = s.generator(|y, n: u32| y.yield_(n + 1));
+    ///     assert_eq!(once.resume(1), State::Yielded(2));
+    ///     assert_eq!(once.resume(7), State::Complete(7));
+    /// });
     /// ```
     #[inline(always)]
     pub fn resume(&mut self, value: R) -> State<Y, T> {
@@ -124,7 +106,7 @@ impl<R, Y, T> Generator<R, Y, T> {
     ///
     /// # Panics
     ///
-    /// As `resume`, but for the first reason.
+    /// With the body's payload, if the body panics.
     ///
     /// # Errors
     ///
@@ -133,21 +115,23 @@ impl<R, Y, T> Generator<R, Y, T> {
     /// # Examples
     ///
     /// ```
-    /// use sward_runtime::coroutine::{Ended, Generator};
+    /// use sward_runtime::coroutine::{self, Ended, Yielder};
     ///
-    /// let mut generator = Generator::new(|_: &_, n: u32| n);
-    /// # let _: &Generator<u32, (), u32> = &generator;
-    /// assert!(generator.try_resume(1).is_ok());
-    /// assert_eq!(generator.try_resume(2), Err(Ended(2)));
+    /// coroutine::scope(|s| {
+    ///     let mut generator = s.generator(|_: &Yielder<u32, ()>, n| n);
+    ///     assert!(generator.try_resume(1).is_ok());
+    ///     assert_eq!(generator.try_resume(2), Err(Ended(2)));
+    /// });
     /// ```
     #[inline(always)]
     pub fn try_resume(&mut self, value: R) -> Result<State<Y, T>, Ended<R>> {
         let Some(coroutine) = &mut self.coroutine else { return Err(Ended(value)) };
         // SAFETY: there is a coroutine (G1).
-        if !unsafe { self.record.as_ref() }.enter() {
-            resumed_elsewhere();
-        }
-        match coroutine.resume(Command::Resume(value)) {
+        let record = unsafe { self.record.as_ref() };
+        record.enter();
+        let result = coroutine.resume(Command::Resume(value));
+        record.leave();
+        match result {
             CoroutineResult::Yield(value) => Ok(State::Yielded(value)),
             CoroutineResult::Return(ending) => Ok(State::Complete(self.finish(ending))),
         }
@@ -158,11 +142,14 @@ impl<R, Y, T> Generator<R, Y, T> {
     /// # Examples
     ///
     /// ```
-    /// let mut none = sward_runtime::coroutine::iter(|_: &_| ());
-    /// # let _: &sward_runtime::coroutine::Generator<(), u8, ()> = &none;
-    /// assert!(!none.is_done());
-    /// assert_eq!(none.next(), None);
-    /// assert!(none.is_done());
+    /// use sward_runtime::coroutine::{self, Yielder};
+    ///
+    /// coroutine::scope(|s| {
+    ///     let mut none = s.iter(|_: &Yielder<(), u8>| ());
+    ///     assert!(!none.is_done());
+    ///     assert_eq!(none.next(), None);
+    ///     assert!(none.is_done());
+    /// });
     /// ```
     #[must_use]
     #[inline]
@@ -175,6 +162,7 @@ impl<R, Y, T> Generator<R, Y, T> {
         if let Some(coroutine) = self.coroutine.take() {
             // SAFETY: it has ended.
             unsafe { record::give_back(coroutine.into_stack()) };
+            self.alive.count_out();
         }
         ending.unwrap_or_else(|payload| panic::resume_unwind(payload))
     }
@@ -186,27 +174,21 @@ fn resumed_after_its_end() -> ! {
     panic!("a generator was resumed after its end");
 }
 
-#[cold]
-#[inline(never)]
-fn resumed_elsewhere() -> ! {
-    panic!("a generator was resumed by another thread than the one that started it");
-}
-
-impl<R, Y, T> Drop for Generator<R, Y, T> {
+impl<R, Y, T> Drop for Generator<'_, R, Y, T> {
     #[inline]
     fn drop(&mut self) {
         if let Some(coroutine) = self.coroutine.take() {
             if coroutine.started() {
-                unwind(coroutine, self.record);
+                unwind(coroutine, self.record, self.alive);
             } else {
-                drop_unstarted(coroutine);
+                drop_unstarted(coroutine, self.alive);
             }
         }
     }
 }
 
 /// Drops the closure, and gives the stack back.
-fn drop_unstarted<R, Y, T>(mut coroutine: Coroutine<Command<R>, Y, Ending<T>, Lowered>) {
+fn drop_unstarted<R, Y, T>(mut coroutine: Body<R, Y, T>, alive: &Alive) {
     let dropped = panic::catch_unwind(AssertUnwindSafe(|| coroutine.force_unwind()));
     if dropped.is_err() {
         // SAFETY: there are no frames, and the destructor of the closure has run as far as it could.
@@ -214,31 +196,36 @@ fn drop_unstarted<R, Y, T>(mut coroutine: Coroutine<Command<R>, Y, Ending<T>, Lo
     }
     // SAFETY: there is nothing left on the stack.
     unsafe { record::give_back(coroutine.into_stack()) };
+    alive.count_out();
     if let Err(payload) = dropped {
         panic::resume_unwind(payload);
     }
 }
 
-/// Unwinds a suspended body, and gives the stack back. Leaks it where the body must not run any more (G3).
+/// Unwinds a suspended body, and gives the stack back. Where nothing can unwind it leaks it, and the generator counts as alive.
 #[cold]
-fn unwind<R, Y, T>(mut coroutine: Coroutine<Command<R>, Y, Ending<T>, Lowered>, record: NonNull<Record>) {
-    // SAFETY: there is a coroutine (G1).
-    let record = unsafe { record.as_ref() };
-    if !CAN_UNWIND || !record.enter() {
+fn unwind<R, Y, T>(mut coroutine: Body<R, Y, T>, record: NonNull<Record>, alive: &Alive) {
+    if !CAN_UNWIND {
         return mem::forget(coroutine);
     }
-    let CoroutineResult::Return(ending) = coroutine.resume(Command::Unwind) else {
+    // SAFETY: there is a coroutine (G1).
+    let record = unsafe { record.as_ref() };
+    record.enter();
+    let result = coroutine.resume(Command::Unwind);
+    record.leave();
+    let CoroutineResult::Return(ending) = result else {
         crate::error::abort("a generator yielded although it was dropped")
     };
     let failed = ending.err().filter(|payload| !record.has_thrown(&**payload));
     // SAFETY: it has ended.
     unsafe { record::give_back(coroutine.into_stack()) };
+    alive.count_out();
     if let Some(payload) = failed {
         panic::resume_unwind(payload);
     }
 }
 
-impl<Y> Iterator for Generator<(), Y, ()> {
+impl<Y> Iterator for Generator<'_, (), Y, ()> {
     type Item = Y;
 
     /// Resumes the generator. `None` once it has ended.
@@ -248,9 +235,9 @@ impl<Y> Iterator for Generator<(), Y, ()> {
     }
 }
 
-impl<Y> FusedIterator for Generator<(), Y, ()> {}
+impl<Y> FusedIterator for Generator<'_, (), Y, ()> {}
 
-impl<R, Y, T> fmt::Debug for Generator<R, Y, T> {
+impl<R, Y, T> fmt::Debug for Generator<'_, R, Y, T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // SAFETY: there is a coroutine (G1).
         let record = self.coroutine.as_ref().map(|_| unsafe { self.record.as_ref() });
@@ -266,13 +253,14 @@ impl<R, Y, T> fmt::Debug for Generator<R, Y, T> {
 /// # Examples
 ///
 /// ```
-/// use sward_runtime::coroutine::{Builder, State};
+/// use sward_runtime::coroutine::{self, Builder, State, Yielder};
 ///
-/// let mut small = Builder::new()
-///     .name("small")
-///     .stack_size(16 << 10)
-///     .build(|_: &sward_runtime::coroutine::Yielder<(), ()>, ()| 6 * 7)?;
-/// assert_eq!(small.resume(()), State::Complete(42));
+/// coroutine::scope(|s| {
+///     let small = Builder::new().name("small").stack_size(16 << 10);
+///     let mut small = small.build(s, |_: &Yielder<(), ()>, ()| 6 * 7)?;
+///     assert_eq!(small.resume(()), State::Complete(42));
+///     Ok::<(), std::io::Error>(())
+/// })?;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -283,7 +271,7 @@ pub struct Builder {
 }
 
 impl Builder {
-    /// The settings of [`Generator::new`].
+    /// The settings of [`Scope::generator`].
     pub fn new() -> Self {
         Self::default()
     }
@@ -300,19 +288,24 @@ impl Builder {
         self
     }
 
-    /// Makes the generator, which runs when it is first resumed.
+    /// Makes the generator in `scope`; it runs when it is first resumed.
     ///
     /// # Errors
     ///
     /// If the stack size is above 1 GiB (of kind `InvalidInput`), or if the kernel gives no memory for a stack.
-    pub fn build<R, Y, T, F>(self, body: F) -> io::Result<Generator<R, Y, T>>
+    pub fn build<'scope, R, Y, T, F>(
+        self,
+        scope: &'scope Scope<'scope, '_>,
+        body: F,
+    ) -> io::Result<Generator<'scope, R, Y, T>>
     where
-        R: 'static,
-        Y: 'static,
-        T: 'static,
-        F: FnOnce(&Yielder<R, Y>, R) -> T + 'static,
+        R: 'scope,
+        Y: 'scope,
+        T: 'scope,
+        F: FnOnce(&Yielder<R, Y>, R) -> T + 'scope,
     {
-        let stack = Lowered::new(record::acquire(self.stack_size)?, self.name);
+        let alive = scope.alive();
+        let stack = Lowered::new(record::acquire(self.stack_size)?, alive.innermost(), self.name);
         let record = stack.record();
         // INVARIANT (G4): the body is called inside of `catch_unwind`, and nothing else here panics.
         let root = move |inner: &corosensei::Yielder<Command<R>, Y>, first: Command<R>| -> Ending<T> {
@@ -322,7 +315,9 @@ impl Builder {
             let yielder = Yielder::new(inner, record);
             panic::catch_unwind(AssertUnwindSafe(|| body(&yielder, first)))
         };
-        let coroutine = Coroutine::with_stack(stack, root);
-        Ok(Generator { coroutine: Some(coroutine), record })
+        // SAFETY: the body and what passes in and out outlive `'scope`, after which nobody comes to the coroutine (G3).
+        let coroutine = unsafe { Coroutine::with_stack_unchecked(stack, root) };
+        alive.count_in();
+        Ok(Generator { coroutine: Some(coroutine), record, alive })
     }
 }

@@ -17,19 +17,17 @@
 //!
 //! let leaf = |n| Some(Box::new(Tree(None, n, None)));
 //! let tree = Tree(leaf(1), 2, leaf(3));
-//! let numbers = coroutine::iter(move |y| walk(&tree, y));
-//! assert!(numbers.eq([1, 2, 3]));
+//! coroutine::scope(|s| {
+//!     let numbers = s.iter(|y| walk(&tree, y));
+//!     assert!(numbers.eq([1, 2, 3]));
+//! });
 //! ```
 //!
-//! # To whom a generator belongs
+//! # Where generators live
 //!
-//! To the thread, green or not, that first resumes it: to its closure, to be exact. The body may have borrowed what is that thread's own, its
-//! thread-locals for one. Another green thread, which can only come to it through a thread-local of their worker, must not resume it, and
-//! if it drops it, or if a destructor of the owner's green-thread locals does, the body is left as it is for ever: its stack is leaked, and what
-//! is on it is not dropped.
-//!
-//! On an OS thread outside the runtime one thing is left to the program: a generator that is kept in a thread-local of `std` to the thread's very
-//! end must not be suspended inside `LocalKey::with` of another one, which may be destroyed first. See `docs/unsafe.md` in the repository.
+//! In a [`scope`], which they cannot leave: not in what its closure returns, nor in what surrounds it, nor in a thread-local. So a body may
+//! borrow from what surrounds the scope, or stand inside of `LocalKey::with` when it yields: it has ended, or is unwound, before
+//! that is gone. They stay on the thread, green or not, that opened the scope. A generator that is leaked ends the process when its scope ends.
 //!
 //! What a body may not do is yield in the midst of what nests on its thread: inside [`thread::no_suspend`](crate::thread::no_suspend),
 //! [`cancel::shield`](crate::cancel::shield), a deadline or a call bounded by a token, if the body entered it. All of these would go on around
@@ -39,6 +37,7 @@
 //!
 //! | file | what is in it |
 //! |---|---|
+//! | `scope.rs` | [`Scope`]: how long generators live |
 //! | `generator.rs` | [`Generator`] and [`Builder`]: who resumes |
 //! | `yielder.rs` | [`Yielder`]: who yields |
 //! | `record.rs` | what the two share, at the top of the stack; where stacks come from |
@@ -47,35 +46,50 @@
 //!
 //! - **G1** The record is valid from its making until `record::give_back`, which is called only once the coroutine has ended or before it
 //!   starts. No stack that holds frames is ever given back: it is run to its end, unwound, or leaked.
-//! - **G2** A [`Yielder`] is used only by code that its body has called, so only while its body runs. It is lent to the body, neither
-//!   `Send` nor `Sync`, and closures that run elsewhere cannot borrow it: bodies of other generators are `'static`, those of scoped threads are `Send`.
-//! - **G3** After its first run a body runs only on the thread that resumed it first, and while that thread's closure does.
+//! - **G2** A [`Yielder`] is used only by what its body calls, so only while its body runs: on its own stack, or on that of a generator
+//!   that it runs.
+//! - **G3** A generator is reached only by frames of the thread that opened its scope, and above those of the call of `scope`. When that call ends,
+//!   all its generators have ended or were dropped, and none was leaked.
 //! - **G4** Nothing unwinds out of a coroutine: its root catches.
 //! - **G5** At a yield the thread is inside the same shields, bounds and `no_suspend`s as at the resume before it. So those nest although stacks are
-//!   switched, and none lies on a stack that may be leaked.
+//!   switched. Each body counts its own, and at a yield none of them is in any, from the innermost body out to that of the yielder.
 //!
 //! # Soundness
 //!
-//! *Leaked.* What `mem::forget` leaves behind is never resumed and its stack never used again (G1). The body is `'static`, so what
-//! its frames borrow is theirs or lives for ever: a scoped thread that borrows from a leaked frame reads memory that stays as it is.
+//! *Who comes to a generator* (G3). Whatever reaches it has `'scope` in its type, of which the closure of `scope` knows only that `'env` outlives it:
+//! the caller of the closure chooses it, and it is invariant. So nothing can hold it that is named outside: the closure's result, what it has
+//! captured, and all that is `'static`: statics, thread-locals of `std` and of green threads, `dyn Any`. As it is neither `Send` nor `Sync`, no
+//! other thread can have captured it, be it green or scoped. What is left are frames of the closure, of what it calls, and bodies of
+//! generators in this scope and in scopes that these open; and those run when one of the others resumes them, on the same thread, above
+//! the call of `scope`.
+//!
+//! *Thread-locals* that a body borrows, by yielding inside of `LocalKey::with`, live when it goes on. They are destroyed by a thread that has no frames
+//! but those of the destruction, so none of an older scope; a destructor that opens a scope has closed it before the next local is destroyed.
+//! `process::exit` destroys them above frames to which nobody returns, and what the destructors have, which is `'static`, leads to none of the
+//! generators there.
+//!
+//! *Leaked.* The stack is never resumed and never used again (G1): what is on it stays as it is, for whoever has borrowed it. But what the frames, and
+//! those borrowers, have from outside would end with the scope. So the scope counts, and aborts (G3). Where a scope was opened inside of a body
+//! that is leaked, its end never comes, and the scope further out aborts. The outermost lies on the stack of a thread, which is unwound, or,
+//! if the thread is green, leaked as a whole with all that it has borrowed. A body that has ended, by returning or by a panic, has no frames.
 //!
 //! *A body that waits* suspends the fiber of its green thread from the generator's stack. The switch saves a stack pointer, whatever stack it
 //! is on, so the whole chain of resumers is suspended and resumed as one; meanwhile all of them are borrowed by the frames in between.
 //!
-//! *A yielder used on another generator's stack*, which needs unsafe code to get there, works as long as G2 holds: the inner one is
-//! suspended in the midst of its run, as if its body waited, and goes on when the outer one is resumed.
-//!
-//! *On an OS thread* G3 needs no look, since a generator is not `Send`. But nobody can say when the OS thread's closure has ended and its
-//! thread-locals are being destroyed: see "What generators add" in `docs/unsafe.md`.
+//! *A yielder that is lent on* (G2). It is neither `Send` nor `Sync`, and lent to its body for a lifetime of the body's call. Another body that borrows it
+//! is in a scope that was opened further in; by G3 it runs only above the call of that scope, so above the body. If it yields for the outer one, it is
+//! suspended in the midst of its run, as if it waited: its `&mut Generator` is borrowed by the frame of its `resume`, which lies on the outer's
+//! stack, so it goes on when the outer does, and not before. If the outer one is dropped there, the payload unwinds the inner body,
+//! is caught at its root, and comes out of its `resume`, in the outer body, which it unwinds next.
 //!
 //! # Suspension
 //!
-//! `resume` and `yield_` switch, and are inlined into their callers, as `fiber.rs` explains. No thread-local is borrowed across: what has to be
-//! known of the thread is asked at each resume (`current::scopes`), which is the only call that a resume and a yield make.
+//! `resume` and `yield_` switch, and are inlined into their callers, as `fiber.rs` explains. They make no call and look at no thread-local: the scope has
+//! asked for what has to be known of its thread (`current::innermost`).
 //!
 //! # Checked by
 //!
-//! `tests/generator.rs`, `tests/generator_threads.rs`, doc tests.
+//! `tests/generator*.rs`, doc tests.
 //!
 //! # Sources
 //!
@@ -83,12 +97,14 @@
 
 mod generator;
 pub(crate) mod record;
+mod scope;
 mod yielder;
 
 use std::{error::Error, fmt};
 
 pub use self::{
     generator::{Builder, Generator},
+    scope::{Scope, scope},
     yielder::Yielder,
 };
 
@@ -154,27 +170,3 @@ impl<R> fmt::Display for Ended<R> {
 }
 
 impl<R> Error for Ended<R> {}
-
-/// An iterator over what `body` yields.
-///
-/// # Panics
-///
-/// If no stack can be had; see [`Builder::build`].
-///
-/// # Examples
-///
-/// ```
-/// use sward_runtime::coroutine;
-///
-/// let fibonacci = coroutine::iter(|y| {
-///     let (mut a, mut b) = (0, 1);
-///     loop {
-///         y.yield_(a);
-///         (a, b) = (b, a + b);
-///     }
-/// });
-/// assert!(fibonacci.take(8).eq([0, 1, 1, 2, 3, 5, 8, 13]));
-/// ```
-pub fn iter<Y: 'static>(body: impl FnOnce(&Yielder<(), Y>) + 'static) -> Generator<(), Y, ()> {
-    Generator::new(|yielder, ()| body(yielder))
-}

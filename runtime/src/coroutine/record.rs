@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   stack.base() ──▶ ┌───────────────┐
-//!                    │ Record        │  what nested at the latest resume, name
+//!                    │ Record        │  who resumed it, name
 //!   Lowered.base() ▶ ├───────────────┤
 //!                    │ frames        │  grow down
 //! ```
@@ -27,7 +27,7 @@ use std::{
 use corosensei::stack::StackPointer;
 
 use crate::{
-    scheduler::current::{self, CLOSING, Scopes},
+    scheduler::current::{self, Innermost},
     stack::{DEFAULT_STACK_SIZE, Guards, Stack, StackCache, StackPool, overflow, overflow::Running},
     thread,
 };
@@ -47,14 +47,17 @@ pub(super) struct Doomed(usize);
 /// See the module.
 #[repr(C, align(64))]
 pub(crate) struct Record {
-    /// The thread that resumed it first, or one of the constants below.
-    owner: Cell<u64>,
-    /// While it runs, the scopes of its thread.
-    scopes: Cell<NonNull<Scopes>>,
-    /// How deep they were at the latest resume (G5). [`DOOMED`] once the body is being unwound, because the generator was dropped.
+    /// On the thread that it belongs to.
+    innermost: NonNull<Innermost>,
+    /// While it runs, the generator whose body has resumed it, if any.
+    outer: Cell<Option<NonNull<Self>>>,
+    /// How many bounds, shields and `no_suspend`s its body is inside of that it has entered.
     depth: Cell<u32>,
-    /// Whether the thread was known to unwind then.
+    /// Whether the thread was known to unwind at the latest resume.
     resumer_unwinds: Cell<bool>,
+    /// Which body goes on at the next resume: its own, or one that it runs, if it yielded from inside of that. While it runs: itself. `None`
+    /// once it is being unwound, because the generator was dropped.
+    inner: Cell<Option<NonNull<Self>>>,
     name: Option<Box<str>>,
     guard: Range<usize>,
     /// Debug builds: the stack pointer of the latest resumer.
@@ -63,12 +66,19 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    fn new(name: Option<Box<str>>, guard: Range<usize>) -> Self {
+    /// What is to be written to `own`.
+    fn new(
+        own: NonNull<Self>,
+        innermost: NonNull<Innermost>,
+        name: Option<Box<str>>,
+        guard: Range<usize>,
+    ) -> Self {
         Self {
-            owner: Cell::new(UNSTARTED),
-            scopes: Cell::new(NonNull::dangling()),
+            innermost,
+            outer: Cell::new(None),
             depth: Cell::new(0),
             resumer_unwinds: Cell::new(false),
+            inner: Cell::new(Some(own)),
             name,
             guard,
             #[cfg(debug_assertions)]
@@ -76,46 +86,44 @@ impl Record {
         }
     }
 
-    /// Notes that the body is about to run. `false`: not on this thread (G3).
     #[inline(always)]
-    pub(super) fn enter(&self) -> bool {
-        let scopes = current::scopes();
-        // SAFETY: the calling thread's, just now.
-        let now = unsafe { scopes.as_ref() };
-        if now.thread() != self.owner.get() && !self.adopt(now.thread()) {
-            return false;
-        }
-        self.scopes.set(scopes);
-        self.depth.set(now.depth());
+    fn innermost(&self) -> &Innermost {
+        // SAFETY: that of the thread that made the generator, which still runs, as nobody else comes to it (G3).
+        unsafe { self.innermost.as_ref() }
+    }
+
+    /// Notes that the body is about to run.
+    #[inline(always)]
+    pub(super) fn enter(&self) {
+        self.outer.set(self.innermost().replace(self.inner.get()));
         self.resumer_unwinds.set(is_unwinding());
         #[cfg(debug_assertions)]
         {
             let here = 0u8;
             self.resumer.set((&raw const here).expose_provenance());
         }
-        true
     }
 
-    /// Makes `thread` the owner, if there is none yet.
-    #[cold]
-    #[inline(never)]
-    fn adopt(&self, thread: u64) -> bool {
-        // A thread that is closing may start a body, but nobody resumes that again.
-        let owner = if thread == CLOSING { NOBODY } else { thread };
-        self.owner.get() == UNSTARTED && self.owner.replace(owner) == UNSTARTED
+    /// Notes that it runs no more.
+    #[inline(always)]
+    pub(super) fn leave(&self) {
+        self.innermost().set(self.outer.get());
     }
 
-    /// Whether nothing keeps the body from yielding (G5).
+    /// The body enters a bound, a shield or a `no_suspend`.
+    pub(crate) fn enter_scope(&self) {
+        self.depth.set(self.depth.get() + 1);
+    }
+
+    /// The body leaves it.
+    pub(crate) fn leave_scope(&self) {
+        self.depth.set(self.depth.get() - 1);
+    }
+
+    /// Whether nothing keeps the body from yielding (G5), and it is the innermost.
     #[inline(always)]
     pub(super) fn may_yield(&self) -> bool {
-        !(self.is_deeper() || self.has_begun_to_unwind())
-    }
-
-    /// Whether the body has entered a scope that it has not left, or is doomed.
-    #[inline(always)]
-    fn is_deeper(&self) -> bool {
-        // SAFETY: `enter` set it, and that is the thread that the body still runs on, whose scopes stay where they are.
-        unsafe { self.scopes.get().as_ref() }.depth() != self.depth.get()
+        self.depth.get() == 0 && self.innermost().get() == self.inner.get() && !self.has_begun_to_unwind()
     }
 
     #[inline(always)]
@@ -123,22 +131,53 @@ impl Record {
         is_unwinding() && !self.resumer_unwinds.get()
     }
 
-    /// Does what is to be done in place of a yield.
+    /// Prepares a yield from inside of a body that this one runs. Unwinds or panics, if the reason why it
+    /// [may not yield](Self::may_yield) is another.
     #[cold]
     #[inline(never)]
-    pub(super) fn refuse_to_yield(&self) -> ! {
+    pub(super) fn reach_out(&self) {
         assert!(!self.has_begun_to_unwind(), "a generator cannot yield while it unwinds");
-        if self.depth.get() == DOOMED {
+        if self.inner.get().is_none() {
             self.doom();
         }
-        panic!("a generator cannot yield inside a `no_suspend`, a shield or a bound that it has entered");
+        let innermost = self.innermost().get();
+        let mut generator = innermost;
+        while let Some(at) = generator {
+            // SAFETY: it runs (G1).
+            let record = unsafe { at.as_ref() };
+            assert!(
+                record.depth.get() == 0,
+                "a generator cannot yield inside a `no_suspend`, a shield or a bound that it has entered"
+            );
+            if ptr::eq(record, self) {
+                return self.inner.set(innermost);
+            }
+            generator = record.outer.get();
+        }
+        crate::error::abort("a generator was asked to yield while it does not run")
+    }
+
+    /// After such a yield: what was inside runs again, on behalf of the present resumer.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn reach_in(&self) {
+        let own = Some(NonNull::from(self));
+        let mut generator = self.inner.replace(own);
+        while generator != own {
+            let Some(other) = generator else { return };
+            // SAFETY: it runs (G1).
+            let other = unsafe { other.as_ref() };
+            other.resumer_unwinds.set(self.resumer_unwinds.get());
+            generator = other.outer.get();
+        }
     }
 
     /// Unwinds the body that runs.
     #[cold]
     #[inline(never)]
     pub(super) fn doom(&self) -> ! {
-        self.depth.set(DOOMED);
+        self.reach_in();
+        self.inner.set(None);
         panic::resume_unwind(Box::new(Doomed(ptr::from_ref(self).addr())))
     }
 
@@ -152,13 +191,6 @@ impl Record {
         self.name.as_deref()
     }
 }
-
-/// No thread yet.
-const UNSTARTED: u64 = u64::MAX - 1;
-/// No thread any more.
-const NOBODY: u64 = u64::MAX - 2;
-/// No thread is so deep in scopes.
-const DOOMED: u32 = u32::MAX;
 
 /// Whether the calling thread is known to unwind.
 #[inline(always)]
@@ -181,14 +213,14 @@ pub(super) struct Lowered {
 }
 
 impl Lowered {
-    /// Puts a fresh record at the top of `stack`.
-    pub(super) fn new(stack: Stack, name: Option<Box<str>>) -> Self {
+    /// Puts a fresh record at the top of `stack`, of a generator of the thread with that `innermost`.
+    pub(super) fn new(stack: Stack, innermost: NonNull<Innermost>, name: Option<Box<str>>) -> Self {
         let base = corosensei::stack::Stack::base(&stack).get();
         let address = (base - size_of::<Record>()) & !(align_of::<Record>() - 1);
         let record = NonNull::new(ptr::with_exposed_provenance_mut(address))
             .expect("a stack does not lie at the bottom of memory");
         // SAFETY: the top of the stack is ours, mapped, and above what the coroutine uses.
-        unsafe { record.write(Record::new(name, stack.guard())) };
+        unsafe { record.write(Record::new(record, innermost, name, stack.guard())) };
         stack.set_occupant(record.as_ptr().cast());
         Self { stack, record }
     }

@@ -16,24 +16,22 @@ use std::{
 };
 
 use super::worker::Worker;
-use crate::{coroutine::record, stack::overflow::Running, task::Header};
+use crate::{
+    coroutine::record::{self, Record},
+    stack::overflow::Running,
+    task::Header,
+};
 
 std::thread_local! {
     static WORKER: Cell<*const Worker> = const { Cell::new(ptr::null()) };
     /// What a green thread keeps in its `Started`.
-    static OS_SCOPES: Scopes = const { Scopes::new(OS_THREAD) };
+    static OS_GENERATOR: Innermost = const { Cell::new(None) };
 }
 
 /// The worker of this OS thread.
 // `extern "C"`, so that callers in other units of code know that it does not unwind.
 #[inline(never)]
 extern "C" fn worker_ptr() -> *const Worker {
-    load_worker()
-}
-
-/// For those who are never inlined themselves.
-#[inline(always)]
-fn load_worker() -> *const Worker {
     let worker = WORKER.get();
     // Opaque to the optimiser, which must neither see that the value is that of a thread-local, nor keep it across a switch.
     // SAFETY: no instruction at all.
@@ -72,68 +70,37 @@ pub(crate) fn assert_may_suspend() {
     }
 }
 
-/// Who a thread is, green or not, and how deep it is inside of what nests on it: bounds, shields and `no_suspend`s. For generators: see
-/// `coroutine/mod.rs`, G3 and G5.
-pub(crate) struct Scopes {
-    /// The id of a green thread, or one of the constants below.
-    thread: Cell<u64>,
-    depth: Cell<u32>,
-}
+/// The innermost generator whose body runs on a thread, green or not. For generators: see `coroutine/mod.rs`, G5.
+pub(crate) type Innermost = Cell<Option<NonNull<Record>>>;
 
-/// An OS thread outside the runtime. Which one does not matter, as generators stay on theirs.
-const OS_THREAD: u64 = 0;
-/// A green thread whose closure has ended.
-pub(crate) const CLOSING: u64 = u64::MAX;
-
-impl Scopes {
-    /// Those of the green thread `id`, or of an OS thread.
-    pub(crate) const fn new(id: u64) -> Self {
-        Self { thread: Cell::new(id), depth: Cell::new(0) }
-    }
-
-    /// The green thread's closure has ended, and no generator goes on here.
-    pub(crate) fn close(&self) {
-        self.thread.set(CLOSING);
-    }
-
-    /// Whose they are; [`CLOSING`] of a thread on which no generator goes on.
-    #[inline(always)]
-    pub(crate) fn thread(&self) -> u64 {
-        self.thread.get()
-    }
-
-    /// How many there are.
-    #[inline(always)]
-    pub(crate) fn depth(&self) -> u32 {
-        self.depth.get()
-    }
-}
-
-/// The scopes of the calling thread. The pointer is valid, and theirs, as long as what the thread calls runs, on whatever worker.
+/// That of the calling thread. The pointer is valid, and the thread's own, as long as what it calls runs, on whatever worker.
 #[inline(never)]
-pub(crate) extern "C" fn scopes() -> NonNull<Scopes> {
-    // SAFETY: as for `worker`.
-    if let Some(worker) = unsafe { load_worker().as_ref() }
-        // SAFETY: a running task is kept alive by the worker that runs it.
-        && let Some(task) = unsafe { worker.current_ptr().as_ref() }
-    {
-        return NonNull::from(&task.started().scopes);
+pub(crate) extern "C" fn innermost() -> NonNull<Innermost> {
+    if let Some(task) = task() {
+        return NonNull::from(&task.started().generator);
     }
-    OS_SCOPES.with(|scopes| NonNull::from(scopes))
+    OS_GENERATOR.with(|generator| NonNull::from(generator))
 }
 
-/// Enters one.
-pub(crate) fn enter_scope() {
+fn generator<'a>() -> Option<&'a Record> {
     // SAFETY: the calling thread's, just now.
-    let depth = &unsafe { scopes().as_ref() }.depth;
-    depth.set(depth.get() + 1);
+    let generator = unsafe { innermost().as_ref() }.get()?;
+    // SAFETY: it runs, and its record is valid meanwhile (G1).
+    Some(unsafe { generator.as_ref() })
 }
 
-/// Leaves one.
+/// A bound, a shield or a `no_suspend` is entered.
+pub(crate) fn enter_scope() {
+    if let Some(generator) = generator() {
+        generator.enter_scope();
+    }
+}
+
+/// It is left.
 pub(crate) fn leave_scope() {
-    // SAFETY: as above.
-    let depth = &unsafe { scopes().as_ref() }.depth;
-    depth.set(depth.get() - 1);
+    if let Some(generator) = generator() {
+        generator.leave_scope();
+    }
 }
 
 /// Sets the worker of this OS thread.

@@ -475,7 +475,7 @@ impl Worker {
         let task = unsafe { header.as_ref() };
         task.home.set(self.index as u32);
         // SAFETY: the task lives while its fiber runs (R1).
-        let fiber = Fiber::new(stack, Started::new(task.meta.id), move || run_task(unsafe { header.as_ref() }));
+        let fiber = Fiber::new(stack, Started::new(), move || run_task(unsafe { header.as_ref() }));
         // SAFETY: the task is ours (S1 of `state.rs`).
         unsafe { *task.fiber.get() = Some(fiber) };
         self.current.set(header.as_ptr());
@@ -711,7 +711,6 @@ fn run_task(task: &Header) {
     unsafe { task.run_closure(task.is_to_end()) };
     // What is left are destructors, which may wait: not to be cut short.
     task.started().shields.set(1);
-    task.started().scopes.close();
     destroy_locals(task);
     match task.join.finish() {
         Finish::Unawaited => {}

@@ -52,7 +52,7 @@ use crate::{
         fence,
     },
     queue::inbox::Linked,
-    scheduler::{Shared, current, current::Scopes, worker::Worker},
+    scheduler::{Shared, current, current::Innermost, worker::Worker},
 };
 
 /// No worker yet.
@@ -111,7 +111,7 @@ pub(crate) struct Started {
     /// The innermost bound; see `cancel/bound.rs`.
     pub(crate) bound: Cell<Option<NonNull<Bound>>>,
     /// What generators have to know.
-    pub(crate) scopes: Scopes,
+    pub(crate) generator: Innermost,
     /// Whether it is known to be unwinding; see [`Header::unwinding`].
     pub(crate) unwinding: Cell<bool>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
@@ -128,10 +128,10 @@ pub(crate) struct Started {
 }
 
 impl Started {
-    pub(crate) const fn new(id: u64) -> Self {
+    pub(crate) const fn new() -> Self {
         Self {
             locals: UnsafeCell::new(Locals::new()),
-            scopes: Scopes::new(id),
+            generator: Cell::new(None),
             shields: Cell::new(0),
             bound: Cell::new(None),
             unwinding: Cell::new(false),

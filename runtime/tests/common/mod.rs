@@ -10,7 +10,7 @@
 use std::{
     env, fs,
     io::Write,
-    panic::{self, PanicHookInfo},
+    panic::{self, AssertUnwindSafe, PanicHookInfo},
     process::{Command, Output, Stdio},
     sync::{
         Arc, Once,
@@ -145,6 +145,25 @@ pub(crate) fn each_runtime(body: impl Fn(&Runtime)) {
 #[track_caller]
 pub(crate) fn each_run(body: impl Fn() + Sync) {
     each_runtime(|runtime| runtime.run(&body));
+}
+
+/// Runs `test` on this OS thread, on another one, and on a green thread in both modes.
+#[track_caller]
+pub(crate) fn on_every_thread(test: impl Fn() + Copy + Send + Sync + 'static) {
+    quiet_panics();
+    let watchdog = Watchdog::new();
+    test();
+    std::thread::spawn(test).join().unwrap();
+    drop(watchdog);
+    each_mode(1, |config| config.build().run(test));
+}
+
+/// What a call panics with, if that is a text.
+#[track_caller]
+pub(crate) fn panics(f: impl FnOnce()) -> String {
+    let payload = panic::catch_unwind(AssertUnwindSafe(f)).expect_err("it does not panic");
+    let text = payload.downcast_ref::<String>().cloned();
+    text.or_else(|| payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).expect("no text")
 }
 
 /// How often to do what is to be done `n` times if nobody asks for more.
