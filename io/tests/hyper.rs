@@ -26,7 +26,7 @@ use sward_io::{
     io::Polled,
     os::unix::net::UnixStream,
 };
-use sward_runtime::{future::block_on, thread};
+use sward_runtime::{future::block_on, runtime::Builder, thread};
 
 /// A body of one piece, or none.
 struct Whole(Option<Bytes>);
@@ -100,14 +100,21 @@ fn context() -> Context<'static> {
     Context::from_waker(Waker::noop())
 }
 
+/// Anchored only: hyper keeps the date in a thread-local, and the look at the stack of one that roams also finds what a call has left behind.
 #[test]
 fn requests_are_answered() {
-    everywhere(|| {
-        let (client, server) = pair()?;
-        ask(Polled::new(client), Polled::new(server))?;
-        let (client, server) = UnixStream::pair()?;
-        ask(Polled::new(client), Polled::new(server))
-    });
+    let _watchdog = watchdog();
+    for workers in [1, 2, 8] {
+        let runtime = Builder::new().workers(workers).build().expect("a runtime");
+        runtime
+            .run(|| {
+                let (client, server) = pair()?;
+                ask(Polled::new(client), Polled::new(server))?;
+                let (client, server) = UnixStream::pair()?;
+                ask(Polled::new(client), Polled::new(server))
+            })
+            .expect("the test");
+    }
 }
 
 #[test]
@@ -222,4 +229,36 @@ fn a_future_is_dropped_when_its_runtime_has_ended() {
         drop(runtime);
         receiver.recv().expect_err("dropped");
     }
+}
+
+/// Uses up the token of the thread that it is woken on, after it has left it one.
+struct Eater(mpsc::Sender<()>);
+
+/// Says that it was woken.
+struct Teller(mpsc::Sender<()>);
+
+impl Wake for Teller {
+    fn wake(self: Arc<Self>) {
+        let _ = self.0.send(());
+    }
+}
+
+impl Wake for Eater {
+    fn wake(self: Arc<Self>) {
+        let next = Waker::from(Arc::new(Teller(self.0.clone())));
+        let mut sleep = Timer.sleep(Duration::from_millis(20));
+        assert!(sleep.as_mut().poll(&mut Context::from_waker(&next)).is_pending());
+        std::mem::forget(sleep);
+        std::thread::park_timeout(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn a_waker_may_use_up_the_token_of_its_thread() {
+    let _watchdog = watchdog();
+    let (sender, woken) = mpsc::channel();
+    let waker = Waker::from(Arc::new(Eater(sender)));
+    let mut sleep = Timer.sleep(Duration::from_millis(20));
+    assert!(sleep.as_mut().poll(&mut Context::from_waker(&waker)).is_pending());
+    assert_eq!(woken.recv(), Ok(()));
 }

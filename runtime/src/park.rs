@@ -35,7 +35,7 @@
 use std::{
     cell::Cell,
     fmt,
-    mem::ManuallyDrop,
+    mem::{self, ManuallyDrop},
     panic::{self, AssertUnwindSafe},
     ptr::NonNull,
     sync::Arc,
@@ -435,9 +435,16 @@ struct Foreign {
 }
 
 impl Foreign {
-    /// Wakes it. A panic is dropped: its hook has reported it, and who waits is none of ours.
     fn wake(&self) {
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| self.waker.wake_by_ref()));
+        call_foreign(|| self.waker.wake_by_ref());
+    }
+}
+
+/// Calls foreign code. A panic is dropped: its hook has reported it, and who waits is none of ours. So is its payload, whose destructor is foreign too;
+/// and a cancellation of the thread that calls is left to its next wait, since it would be swallowed here.
+fn call_foreign(f: impl FnOnce()) {
+    if let Err(payload) = panic::catch_unwind(AssertUnwindSafe(|| cancel::shield(f))) {
+        mem::forget(payload);
     }
 }
 
@@ -445,7 +452,7 @@ impl Drop for Foreign {
     fn drop(&mut self) {
         // SAFETY: dropped here, and nowhere else.
         let waker = unsafe { ManuallyDrop::take(&mut self.waker) };
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(waker)));
+        call_foreign(|| drop(waker));
     }
 }
 
@@ -574,7 +581,7 @@ impl fmt::Debug for Claimed {
 impl Drop for Claimed {
     /// Does the duty all the same: a task that nobody schedules would be lost.
     fn drop(&mut self) {
-        std::mem::replace(&mut self.0, Duty::Nothing).carry_out();
+        mem::replace(&mut self.0, Duty::Nothing).carry_out();
     }
 }
 
@@ -583,7 +590,7 @@ impl Duty {
     fn carry_out(self) {
         let Self::Task(task) = &self else { return self.carry_out_elsewhere() };
         let task = *task;
-        std::mem::forget(self);
+        mem::forget(self);
         // SAFETY: owned.
         scheduler::schedule_woken(unsafe { TaskRef::from_raw(task) });
     }
@@ -608,9 +615,9 @@ impl Claimed {
     /// Makes the waiter run.
     #[inline]
     pub fn schedule(mut self) {
-        let duty = std::mem::replace(&mut self.0, Duty::Nothing);
+        let duty = mem::replace(&mut self.0, Duty::Nothing);
         // It has no duty any more.
-        std::mem::forget(self);
+        mem::forget(self);
         duty.carry_out();
     }
 }
@@ -638,7 +645,7 @@ impl Batch {
 
     /// Adds a claimed waiter.
     pub fn push(&mut self, mut claimed: Claimed) {
-        match std::mem::replace(&mut claimed.0, Duty::Nothing) {
+        match mem::replace(&mut claimed.0, Duty::Nothing) {
             Duty::Nothing => {}
             Duty::Task(task) => {
                 self.len += 1;

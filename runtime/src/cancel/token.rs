@@ -26,8 +26,8 @@
 //! The names are those of .NET's `CancellationToken` and `tokio_util`'s; that a callback is withdrawn by a guard is from C++'s `stop_callback`.
 
 use std::{
-    collections::BTreeMap,
-    fmt, mem,
+    collections::{BTreeMap, VecDeque},
+    fmt, iter, mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{Arc, Weak},
 };
@@ -77,7 +77,7 @@ struct Inner {
     cancelled: AtomicBool,
     state: Mutex<State>,
     /// Withdraws from the parent when dropped (T3).
-    _parent: Option<Registration>,
+    parent: Option<Registration>,
 }
 
 #[derive(Default)]
@@ -96,7 +96,7 @@ enum Duty {
 
 impl Inner {
     fn new(parent: Option<Registration>) -> Self {
-        Self { cancelled: AtomicBool::new(false), state: Mutex::default(), _parent: parent }
+        Self { cancelled: AtomicBool::new(false), state: Mutex::default(), parent }
     }
 
     /// The key of the registration, or the duty back: to be carried out at once (T1).
@@ -117,11 +117,49 @@ impl Inner {
         drop(duty);
     }
 
-    /// Marks it as cancelled, and takes what was registered.
-    fn close(&self) -> BTreeMap<u64, Duty> {
-        let mut state = self.state.lock();
-        self.cancelled.store(true, Release);
-        mem::take(&mut state.registered)
+    /// Marks it as cancelled, ends the waits in its slots, and adds its children to `others`. `false`: it was cancelled already.
+    fn close(&self, others: &mut Vec<Arc<Self>>) -> bool {
+        let due: Vec<Duty> = {
+            let mut state = self.state.lock();
+            if self.cancelled.swap(true, Release) {
+                return false;
+            }
+            // Calls stay, so that each can be withdrawn until it is made.
+            let is_call = |duty: &Duty| matches!(duty, Duty::Call(_));
+            let keys: Vec<u64> =
+                state.registered.iter().filter(|(_, duty)| !is_call(duty)).map(|(key, _)| *key).collect();
+            keys.iter().filter_map(|key| state.registered.remove(key)).collect()
+        };
+        for duty in due {
+            match duty {
+                Duty::End(slot) => slot.cancel(),
+                Duty::Cancel(child) => others.extend(child.upgrade()),
+                Duty::Call(_) => {}
+            }
+        }
+        true
+    }
+
+    /// The next of the registered calls, oldest first.
+    fn next_call(&self) -> Option<Box<dyn FnOnce() + Send>> {
+        match self.state.lock().registered.pop_first()?.1 {
+            Duty::Call(call) => Some(call),
+            Duty::End(_) | Duty::Cancel(_) => {
+                unreachable!("`close` has taken them, and nothing is registered any more")
+            }
+        }
+    }
+}
+
+impl Drop for Inner {
+    /// Link by link: a long chain of children would be a deep recursion.
+    fn drop(&mut self) {
+        let mut parent = self.parent.take();
+        while let Some(registration) = parent {
+            let token = Arc::clone(&registration.token);
+            drop(registration);
+            parent = Arc::into_inner(token).and_then(|mut inner| inner.parent.take());
+        }
     }
 }
 
@@ -171,8 +209,8 @@ impl Token {
         child
     }
 
-    /// Cancels it and its children: ends waits, and makes the registered calls, in the order in which they were registered, on the
-    /// calling thread.
+    /// Cancels it and its children: ends waits, and then makes the registered calls on the calling thread, those of each token in the order in
+    /// which they were registered, its children's after its own.
     ///
     /// Once is enough: later calls have no effect.
     ///
@@ -180,18 +218,23 @@ impl Token {
     ///
     /// With the first panic of a registered call, after all have been made.
     pub fn cancel(&self) {
+        // First all waits, in the whole tree: a call may want those that it concerns to have ended.
+        let mut closed = Vec::new();
+        let mut due = VecDeque::from([Arc::clone(&self.0)]);
+        while let Some(token) = due.pop_front() {
+            let mut children = Vec::new();
+            if token.close(&mut children) {
+                due.extend(children);
+                closed.push(token);
+            }
+        }
         let mut panicked = None;
-        let mut due = vec![Arc::clone(&self.0)];
-        while let Some(token) = due.pop() {
-            for duty in token.close().into_values() {
-                match duty {
-                    Duty::Call(call) => {
-                        if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
-                            panicked.get_or_insert(payload);
-                        }
-                    }
-                    Duty::End(slot) => slot.cancel(),
-                    Duty::Cancel(child) => due.extend(child.upgrade()),
+        for call in closed.iter().flat_map(|token| iter::from_fn(|| token.next_call())) {
+            if let Err(payload) = catch_unwind(AssertUnwindSafe(call)) {
+                match panicked {
+                    None => panicked = Some(payload),
+                    // Its destructor is foreign too, and might panic where nobody could bear it.
+                    Some(_) => mem::forget(payload),
                 }
             }
         }

@@ -252,7 +252,8 @@ impl State {
         loop {
             let wait = Self::next_wait(word & !KEPT, shield, true) | word & KEPT;
             let next = if word & TOKEN != 0 {
-                word & !TOKEN
+                // A wait that was over as it began: what came of an earlier one must not be taken for what came of this.
+                word & !(TOKEN | OUTCOME) | WOKEN
             } else if word & CANCEL != 0 && shield == Shield::Open {
                 wait | CANCELLED
             } else {

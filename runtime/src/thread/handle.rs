@@ -214,7 +214,13 @@ impl Ending<'_> {
         }
         // SAFETY: the slot is ours until `enter` announces it (J1). The task claims before it releases, for which `leave` waits (J2).
         unsafe { *task.joiner.get() = Some(waker) };
-        enter(&task.join)
+        let entered = enter(&task.join);
+        if !entered {
+            // SAFETY: it was not announced, so the slot is ours still (J1).
+            let waker = unsafe { (*task.joiner.get()).take() };
+            drop(waker);
+        }
+        entered
     }
 
     /// Undoes [`enter`](Self::enter). The waker is not used any more when this returns.
