@@ -156,6 +156,35 @@ fn nothing_is_read_and_written_at_once() {
 }
 
 #[test]
+fn nothing_is_read_and_written_at_once_after_a_wait_too() {
+    everywhere(|| {
+        let (mut one, _other) = duplex(1);
+        let limit = Some(Duration::from_millis(1));
+        one.set_read_timeout(limit)?;
+        one.set_write_timeout(limit)?;
+        assert_eq!(one.read(&mut [0]).expect_err("nothing there").kind(), ErrorKind::WouldBlock);
+        one.write_all(b"x")?;
+        assert_eq!(one.write(b"y").expect_err("no room").kind(), ErrorKind::WouldBlock);
+        assert_eq!((one.read(&mut [])?, one.write(&[])?), (0, 0));
+        Ok(())
+    });
+}
+
+#[test]
+fn what_has_arrived_is_read_after_the_end_of_the_reading_half() {
+    everywhere(|| {
+        let (mut one, mut other) = duplex(16);
+        other.write_all(b"here")?;
+        one.shutdown(Shutdown::Read)?;
+        assert_eq!(other.write(b"?").expect_err("nobody reads").kind(), ErrorKind::BrokenPipe);
+        let mut text = String::new();
+        one.read_to_string(&mut text)?;
+        assert_eq!(text, "here");
+        Ok(())
+    });
+}
+
+#[test]
 fn timeouts_end_waits_only() {
     everywhere(|| {
         let (mut one, mut other) = duplex(2);

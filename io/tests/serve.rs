@@ -377,3 +377,77 @@ fn a_limit_of_zero_is_refused() {
 fn an_idle_timeout_of_zero_is_refused() {
     drop(ServeOptions::new().idle_timeout(Duration::ZERO));
 }
+
+#[test]
+fn a_shutdown_does_not_wait_longer_for_one_who_accepts_either() {
+    everywhere(|| {
+        let (begun, go_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let (begins, waits) = (Arc::clone(&begun), Arc::clone(&go_on));
+        let listener = listen()?;
+        let clone = listener.try_clone()?;
+        let options = ServeOptions::new().on_error(move |_| {
+            begins.store(true, SeqCst);
+            until(|| waits.load(SeqCst));
+        });
+        let server = serve(listener, options, |stream, _| echo(&stream))?;
+        SockRef::from(&clone).shutdown(Shutdown::Both)?;
+        until(|| begun.load(SeqCst));
+        assert_eq!(server.shutdown(Duration::from_millis(1)), 0);
+        go_on.store(true, SeqCst);
+        assert_eq!(server.join().expect_err("it was shut down").kind(), io::ErrorKind::InvalidInput);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_stuck_worker_does_not_keep_connections_from_being_accepted() {
+    let _watchdog = watchdog();
+    for runtime in runtimes().filter(|runtime| runtime.handle().workers() > 1) {
+        let (go_on, waits) = mpsc::channel();
+        let waits = std::sync::Mutex::new(waits);
+        let (server, addr) = runtime.run(|| {
+            let listener = listen().expect("a listener");
+            let addr = listener.local_addr().expect("bound");
+            let handler = move |stream: TcpStream, _| {
+                let mut command = [0];
+                if (&stream).read(&mut command)? == 1 && command == *b"w" {
+                    (&stream).write_all(b"!")?;
+                    // With its worker.
+                    let _ = waits.lock().expect("not poisoned").recv();
+                }
+                Ok(())
+            };
+            (serve(listener, ServeOptions::new(), handler).expect("a server"), addr)
+        });
+        let mut stuck = std::net::TcpStream::connect(addr).expect("connected");
+        stuck.write_all(b"w").expect("sent");
+        stuck.read_exact(&mut [0]).expect("answered");
+        let clients: Vec<_> =
+            (0..3).map(|_| std::net::TcpStream::connect(addr).expect("connected")).collect();
+        while server.connections() < 4 {
+            std::thread::yield_now();
+        }
+        go_on.send(()).expect("it waits");
+        drop((stuck, clients));
+        assert_eq!(server.shutdown(LONG), 0);
+    }
+}
+
+#[test]
+fn the_cancellation_of_another_is_a_panic_like_any() {
+    everywhere(|| {
+        let (sender, errors) = mpsc::channel();
+        let options = ServeOptions::new().on_error(move |error| drop(sender.send(error.to_string())));
+        let listener = listen()?;
+        let addr = listener.local_addr()?;
+        let server = serve(listener, options, |_, _| {
+            let other = thread::spawn(thread::park);
+            other.cancel();
+            resume_unwind(other.join().expect_err("cancelled"))
+        })?;
+        assert_eq!(TcpStream::connect(addr)?.read(&mut [0])?, 0);
+        assert_eq!(server.shutdown(LONG), 0);
+        assert_eq!(errors.try_iter().collect::<Vec<_>>(), ["a handler panicked: no message"]);
+        Ok(())
+    });
+}

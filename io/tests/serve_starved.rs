@@ -106,6 +106,7 @@ fn starve(by_message: bool) {
     let clients: Vec<_> = (0..50).map(|_| TcpStream::connect(addr).expect("connected")).collect();
     clients.iter().for_each(ask);
     assert_eq!(descriptors(), before + 2 + 2 * clients.len());
+    assert_eq!(errors.load(SeqCst), 1, "one shortage is told once, whoever notices it");
     drop((first, second, clients));
     assert_eq!(server.shutdown(Duration::from_secs(3600)), 0);
     // The listener, and the two ends of the first connection.

@@ -47,6 +47,11 @@ use std::io::{self, Read, Write};
 ///
 /// What has been read and not yet written is lost.
 ///
+/// # Signals
+///
+/// In a program that has given `SIGPIPE` back its default action, which Rust programs ignore, a copy to a socket whose peer is gone raises it:
+/// `splice` knows no flag against that. Sockets that are written to raise none.
+///
 /// # Errors
 ///
 /// The first error of the reader or the writer. What was read before is written, but for what is on its way when the writer fails.

@@ -5,7 +5,7 @@
 //!
 //! # States
 //!
-//! Of the buffer: open, then ended by its writer (what is in it can still be read), by its reader (it is empty from then on), or both.
+//! Of the buffer: open, then ended by its writer (what is in it can still be read), by its reader (likewise, until that is dropped), or both.
 //!
 //! # Invariants
 //!
@@ -90,6 +90,9 @@ impl Channel {
     }
 
     fn read(&self, buf: &mut [u8], timeout: Option<Duration>) -> io::Result<usize> {
+        if buf.is_empty() {
+            return self.buffer.lock().take(buf);
+        }
         let read = run(&self.readable, WaitReason::Readable, timeout, || self.buffer.lock().take(buf))?;
         if read > 0 {
             signal(&self.writable);
@@ -98,6 +101,9 @@ impl Channel {
     }
 
     fn write(&self, buf: &[u8], timeout: Option<Duration>) -> io::Result<usize> {
+        if buf.is_empty() {
+            return self.buffer.lock().put(buf);
+        }
         let written = run(&self.writable, WaitReason::Writable, timeout, || self.buffer.lock().put(buf))?;
         if written > 0 {
             signal(&self.readable);
@@ -111,15 +117,18 @@ impl Channel {
         self.signal_both();
     }
 
-    /// Nobody reads any more, neither what is there nor what might come.
+    /// Nobody wants what might come; what is there can be read.
     fn end_reading(&self) {
-        let left = {
-            let mut buffer = self.buffer.lock();
-            buffer.is_read = true;
-            std::mem::take(&mut buffer.bytes)
-        };
-        drop(left);
+        self.buffer.lock().is_read = true;
         self.signal_both();
+    }
+
+    /// Nobody reads any more, not even what is there.
+    fn close_reader(&self) {
+        self.end_reading();
+        // After it nothing comes.
+        let left = std::mem::take(&mut self.buffer.lock().bytes);
+        drop(left);
     }
 
     fn signal_both(&self) {

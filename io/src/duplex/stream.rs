@@ -133,7 +133,7 @@ pub struct SimplexWriter {
 impl DuplexStream {
     /// Ends the reading half, the writing half, or both, as for a Unix socket.
     ///
-    /// The other then reads zero once it has read everything, or fails to write. Whoever waits for a half that is ended is woken.
+    /// The other then reads zero once it has read everything, or fails to write. What has arrived before the end can be read. Whoever waits for a half that is ended is woken.
     ///
     /// # Errors
     ///
@@ -268,7 +268,7 @@ impl SimplexWriter {
 
 impl Drop for SimplexReader {
     fn drop(&mut self) {
-        self.channel.end_reading();
+        self.channel.close_reader();
     }
 }
 

@@ -13,7 +13,9 @@
 //! # Invariants
 //!
 //! - **T1** Wakers are foreign code: they are neither cloned nor dropped nor woken under the lock.
-//! - **T2** Whoever enters a deadline that is the first wakes the thread after that, which looks at the list before it parks.
+//! - **T2** Whoever enters a deadline that is the first notifies the thread, which looks at the list under the lock under which it
+//!   begins to wait. It waits for a condition, since wakers may use up the token of the thread that they run on.
+//! - **T3** Nothing is entered before the thread has been started.
 //!
 //! # Suspension
 //!
@@ -33,12 +35,12 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     task::{Context, Poll, Waker},
-    thread::{self, Thread},
+    thread,
     time::{Duration, Instant},
 };
 
 use ::hyper::rt;
-use parking_lot::Mutex;
+use parking_lot::{Condvar, Mutex, MutexGuard};
 
 use crate::options::deadline_in;
 
@@ -105,61 +107,76 @@ impl Drop for Sleep {
 }
 
 /// The process's.
-static ALARMS: Alarms = Alarms(Mutex::new(List { entries: BTreeMap::new(), next_id: 0, server: None }));
+static ALARMS: Alarms = Alarms {
+    list: Mutex::new(List { entries: BTreeMap::new(), next_id: 0, is_served: false }),
+    first: Condvar::new(),
+};
 
-struct Alarms(Mutex<List>);
+struct Alarms {
+    list: Mutex<List>,
+    /// There is another first entry.
+    first: Condvar,
+}
 
 struct List {
     entries: BTreeMap<(Instant, u64), Waker>,
     next_id: u64,
-    server: Option<Thread>,
+    /// The thread has been started.
+    is_served: bool,
 }
 
 impl Alarms {
     /// Has `waker` woken at the deadline; a waker that was entered with the same id is not.
     fn enter(&'static self, deadline: Instant, id: Option<u64>, waker: Waker) -> u64 {
-        let mut list = self.0.lock();
+        let mut list = self.list.lock();
+        self.start(&mut list);
         let id = id.unwrap_or_else(|| list.fresh_id());
         let replaced = list.entries.insert((deadline, id), waker);
         let is_first = list.entries.first_key_value().is_some_and(|(key, _)| *key == (deadline, id));
-        let server = (is_first && replaced.is_none()).then(|| self.server(&mut list));
         drop(list);
-        // After the lock (T1), and after the entry (T2).
-        drop(replaced);
-        if let Some(server) = server {
-            server.unpark();
+        if is_first && replaced.is_none() {
+            // INVARIANT (T2): after the entry.
+            self.first.notify_one();
         }
+        // After the lock (T1).
+        drop(replaced);
         id
     }
 
     fn leave(&self, deadline: Instant, id: u64) {
-        let removed = self.0.lock().entries.remove(&(deadline, id));
+        let removed = self.list.lock().entries.remove(&(deadline, id));
         // The lock ended with the statement before (T1).
         drop(removed);
     }
 
-    /// The thread that serves, started if need be.
-    fn server(&'static self, list: &mut List) -> Thread {
-        let start = || {
+    /// Starts the thread that serves, if need be (T3).
+    fn start(&'static self, list: &mut List) {
+        if !list.is_served {
             let thread = thread::Builder::new().name("sward-timer".into()).spawn(move || self.serve());
-            thread.expect("an OS thread for timers").thread().clone()
-        };
-        list.server.get_or_insert_with(start).clone()
+            drop(thread.expect("an OS thread for timers"));
+            list.is_served = true;
+        }
     }
 
     /// The thread: wakes whoever is due, and waits for the next.
     fn serve(&self) {
+        let mut list = self.list.lock();
         loop {
-            let (due, next) = self.0.lock().take_due(Instant::now());
-            for waker in due {
-                // A panic has been reported by its hook, and is none of the others'.
-                let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+            let due = list.take_due(Instant::now());
+            if due.is_empty() {
+                // INVARIANT (T2): looked at under this lock.
+                match list.first() {
+                    Some(first) => drop(self.first.wait_until(&mut list, first)),
+                    None => self.first.wait(&mut list),
+                }
+                continue;
             }
-            match next {
-                // One that has come meanwhile has left a token (T2).
-                Some(next) => thread::park_timeout(next.saturating_duration_since(Instant::now())),
-                None => thread::park(),
-            }
+            MutexGuard::unlocked(&mut list, || {
+                for waker in due.into_values() {
+                    // A panic has been reported by its hook, and is none of the others'.
+                    let _ = catch_unwind(AssertUnwindSafe(|| waker.wake()));
+                }
+            });
         }
     }
 }
@@ -170,10 +187,14 @@ impl List {
         self.next_id
     }
 
-    /// Takes out all whose deadline has passed, and tells the first of the others.
-    fn take_due(&mut self, now: Instant) -> (impl Iterator<Item = Waker> + use<>, Option<Instant>) {
+    /// The first deadline.
+    fn first(&self) -> Option<Instant> {
+        self.entries.first_key_value().map(|(&(deadline, _), _)| deadline)
+    }
+
+    /// Takes out all whose deadline has passed.
+    fn take_due(&mut self, now: Instant) -> BTreeMap<(Instant, u64), Waker> {
         let later = self.entries.split_off(&(now, u64::MAX));
-        let due = std::mem::replace(&mut self.entries, later);
-        (due.into_values(), self.entries.first_key_value().map(|(&(deadline, _), _)| deadline))
+        std::mem::replace(&mut self.entries, later)
     }
 }

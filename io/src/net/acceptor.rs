@@ -59,13 +59,21 @@ impl<T: AsFd> Acceptor<T> {
 
     /// Accepts a connection, and returns it, in non-blocking mode, with the address of the peer.
     pub(crate) fn accept(&self) -> io::Result<(Socket, SockAddr)> {
-        self.run(|io| socket::accept(io.as_fd()))
+        if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
+            thread::sleep(STARVED_PAUSE);
+        }
+        let result = self.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()));
+        self.note(&result);
+        result
     }
 
     /// As `accept`, unless it is over before there is a connection. What `is_over` looks at changes before
-    /// [`ring`](Self::ring) is called.
+    /// [`ring`](Self::ring) is called. Looks now and then, in case that whoever was woken cannot run; and it is the caller who
+    /// pauses after errors.
     pub(crate) fn accept_unless(&self, is_over: impl Fn() -> bool) -> io::Result<Option<(Socket, SockAddr)>> {
-        self.run(|io| if is_over() { Ok(None) } else { socket::accept(io.as_fd()).map(Some) })
+        self.run(Operation::ACCEPT.looking(), |io| {
+            if is_over() { Ok(None) } else { socket::accept(io.as_fd()).map(Some) }
+        })
     }
 
     /// Has everybody who accepts, or is about to, try again. It must be registered.
@@ -73,13 +81,8 @@ impl<T: AsFd> Acceptor<T> {
         self.source.wake(Interest::Read);
     }
 
-    fn run<R>(&self, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
-            thread::sleep(STARVED_PAUSE);
-        }
-        let result = self.source.run(Operation::ACCEPT, attempt, |_| false);
-        self.note(&result);
-        let accepted = result?;
+    fn run<R>(&self, operation: Operation, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
+        let accepted = self.source.run(operation, attempt, |_| false)?;
         // Most often the next spawn is for this connection, and lives as long as it does.
         placement::spread_next_spawn();
         Ok(accepted)

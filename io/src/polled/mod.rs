@@ -48,6 +48,9 @@ use crate::{
 /// The socket's timeouts and its mode are not heeded: they are about threads that wait. To give up on a future, drop it.
 /// Closing, of both traits, ends the writing half ([`Shutdown::Write`]).
 ///
+/// A write to a Unix socket whose buffer is full is not woken when the peer shuts down its reading half, of which the kernel tells nobody;
+/// it is when the peer closes. Threads that wait look now and then; a future that has to know needs a time limit.
+///
 /// # Cancellation
 ///
 /// Of an operation that is pending nothing has happened: its future can be dropped.

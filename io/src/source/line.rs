@@ -10,7 +10,7 @@
 //! |---|---|
 //! | the owner of the source, once, before anybody else uses it | [`line`](Source::line), then [`watch`](Source::watch) |
 //! | whoever holds the line, on any thread | [`cut`](Line::cut) |
-//! | whoever looks after the connection, one at a time | [`look`](Line::look), [`wait`](Line::wait), [`pass_on`](Line::pass_on) |
+//! | whoever looks after the connection, one at a time | [`look`](Line::look), [`wait`](Line::wait), [`wait_for_end`](Line::wait_for_end), [`pass_on`](Line::pass_on) |
 //! | the source, when it ends or gives its descriptor away | drops [`LineEnd`] |
 //!
 //! # States
@@ -20,7 +20,7 @@
 //! # Invariants
 //!
 //! - **I1** The descriptor in an open line is open: the source owns it and the end of the line, and drops that first.
-//! - **I2** A waker that is entered by `wait` is a foreign one, so nothing of whoever entered it has to outlive it. It is
+//! - **I2** A waker that is entered by `wait` or `wait_for_end` is a foreign one, so nothing of whoever entered it has to outlive it. It is
 //!   claimed at the latest when the line ends: it was entered under the lock, while the line was open.
 //!
 //! # Orderings
@@ -143,6 +143,25 @@ impl Line {
         let socket = self.0.lock();
         let shared = socket.as_ref().and_then(|socket| socket.shared.as_ref());
         shared.is_some_and(|shared| shared.read.enqueue(waker).is_some())
+    }
+
+    /// Has a foreign waker claimed by the next event, or when the reactor closes, whatever has happened so far. `false`: it
+    /// has closed, or the line has ended.
+    pub(crate) fn wait_for_end(&self, waker: impl Fn() -> Waker) -> bool {
+        let socket = self.0.lock();
+        let Some(shared) = socket.as_ref().and_then(|socket| socket.shared.as_ref()) else { return false };
+        let readiness = shared.read.readiness();
+        loop {
+            let seen = readiness.load();
+            if seen.is_shut() {
+                return false;
+            }
+            // Nobody will read what there is.
+            readiness.clear_after_would_block(seen);
+            if shared.read.enqueue(waker()).is_some() {
+                return true;
+            }
+        }
     }
 
     /// Wakes the next who waits, if something is left: the duty of whoever was woken.

@@ -19,7 +19,7 @@
 //!
 //! # Checked by
 //!
-//! `loom-tests/tests/cancel.rs`, `tests/cancel.rs`.
+//! `loom-tests/tests/cancel.rs`, `tests/token.rs`, `tests/cancel.rs`.
 //!
 //! # Sources
 //!

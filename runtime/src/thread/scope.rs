@@ -21,10 +21,11 @@ use std::{
 
 use parking_lot::Mutex;
 
-use super::{Builder, Ending, Joiner, Result, Thread};
+use super::{Builder, Ending, Joiner, Result, Thread, spawn::Spawn};
 use crate::{
     cancel::{self, Cancelled},
     park::{WaitReason, Waiter, Waker},
+    runtime::Handle,
     scheduler::current,
 };
 
@@ -47,10 +48,22 @@ struct Packet<'scope, T> {
 // SAFETY: `result` is written by the green thread before its end and touched by others only after it, which `join` orders.
 unsafe impl<T: Send> Sync for Packet<'_, T> {}
 
-/// What a scoped green thread starts with. The order of the fields is that of their drop (Q1).
+/// What a scoped green thread starts with.
 struct Body<'scope, F, T> {
-    f: F,
+    /// `None`: it was run.
+    f: Option<F>,
     packet: Arc<Packet<'scope, T>>,
+}
+
+/// Of one that never runs the closure goes before the packet does (Q1). If that panics, it is as if the closure had.
+impl<F, T> Drop for Body<'_, F, T> {
+    fn drop(&mut self) {
+        let Some(f) = self.f.take() else { return };
+        if let Err(payload) = catch_unwind(AssertUnwindSafe(|| drop(f))) {
+            // SAFETY: it has not ended while its closure is there, and the joiner looks only after the end.
+            unsafe { *self.packet.result.get() = Some(Err(payload)) };
+        }
+    }
 }
 
 impl<T> Drop for Packet<'_, T> {
@@ -177,14 +190,33 @@ impl<'scope> Scope<'scope, '_> {
     ///
     /// # Panics
     ///
-    /// If it cannot be spawned; [`Builder::spawn_scoped`] returns an error then.
+    /// If the default runtime is needed and cannot be started. On a runtime that ends the closure is dropped, and joining it says that
+    /// it was cancelled; [`Builder::spawn_scoped`] returns an error then.
     #[track_caller]
     pub fn spawn<F, T>(&'scope self, f: F) -> ScopedJoinHandle<'scope, T>
     where
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.spawn_at(Builder::new(), Location::caller(), f).expect("failed to spawn a scoped green thread")
+        let packet = self.packet();
+        let body = body(f, &packet);
+        let spawn = Spawn { options: None, site: Location::caller() };
+        let joiner = if let Some(worker) = current::worker() {
+            // SAFETY: as in `spawn_at`.
+            unsafe { spawn.on_worker(worker, body) }
+        } else {
+            let handle = Handle::current_or_default().expect("the default runtime could not be started");
+            // SAFETY: as in `spawn_at`.
+            unsafe { spawn.outside(handle.shared(), body) }.unwrap_or_else(|rejected| rejected.joiner)
+        };
+        ScopedJoinHandle { joiner, packet }
+    }
+
+    /// For one more.
+    fn packet<T>(&self) -> Arc<Packet<'scope, T>> {
+        self.count.lock().running += 1;
+        let (count, result) = (Arc::clone(&self.count), UnsafeCell::new(None));
+        Arc::new(Packet { count, result, scope: PhantomData })
     }
 
     fn spawn_at<F, T>(
@@ -197,26 +229,28 @@ impl<'scope> Scope<'scope, '_> {
         F: FnOnce() -> T + Send + 'scope,
         T: Send + 'scope,
     {
-        self.count.lock().running += 1;
-        let packet = Arc::new(Packet {
-            count: Arc::clone(&self.count),
-            result: UnsafeCell::new(None),
-            scope: PhantomData,
-        });
-        let body = Body { f, packet: Arc::clone(&packet) };
-        let body = move || {
-            // Whole, so that a body that never runs drops its fields in their order.
-            let body = body;
-            let Body { f, packet: theirs } = body;
-            let result = catch_unwind(AssertUnwindSafe(f));
-            // SAFETY: the joiner looks only after our end, and nobody else has the cell.
-            unsafe { *theirs.result.get() = Some(result) };
-            drop(theirs);
-        };
+        let packet = self.packet();
+        let body = body(f, &packet);
         // SAFETY: `scope` does not return before the packet is gone (Q2), which outlives the body and the result (Q1); what is sent is
         // Send by the bounds.
         let joiner = unsafe { builder.spawn_unchecked(site, body) }?;
         Ok(ScopedJoinHandle { joiner, packet })
+    }
+}
+
+/// What the green thread runs.
+fn body<'scope, F, T>(f: F, packet: &Arc<Packet<'scope, T>>) -> impl FnOnce() + use<'scope, F, T>
+where
+    F: FnOnce() -> T,
+{
+    let mut body = Body { f: Some(f), packet: Arc::clone(packet) };
+    move || {
+        // Whole, so that it is dropped as one if it never runs.
+        let body = &mut body;
+        let f = body.f.take().expect("it is run once");
+        let result = catch_unwind(AssertUnwindSafe(f));
+        // SAFETY: the joiner looks only after our end, and nobody else has the cell.
+        unsafe { *body.packet.result.get() = Some(result) };
     }
 }
 

@@ -4,6 +4,9 @@
 //! connection, and the next by that one if there are more. Each connection gets a green thread at once, on the worker whose
 //! turn it is.
 //!
+//! One that is woken may be on a worker that is stuck in foreign code. So those that wait also look now and then
+//! (`Operation::looking`): accepting is late by half a second at most, as long as one worker is not stuck.
+//!
 //! # Roles
 //!
 //! One green thread each runs [`accept_all`]. They share the listener, which is closed when the last of them ends.
@@ -63,7 +66,7 @@ impl Guest for Line {
         Self::cut(self);
     }
 
-    fn end_if_idle(&self, _since: Option<std::time::Instant>) {
+    fn end_if_idle(self: Arc<Self>, _since: Option<std::time::Instant>) {
         // Somebody looks after it as long as it is there.
     }
 }
@@ -99,7 +102,6 @@ fn accept_all<L: Listener>(
     service: &Arc<impl Service<L>>,
 ) {
     let seats = acceptor.seats();
-    let mut was_short = false;
     while let Some(seat) = seats.take() {
         let (stream, peer) = match listener.accept_unless(&|| seats.is_stopping()) {
             Ok(Some(accepted)) => accepted,
@@ -109,10 +111,9 @@ fn accept_all<L: Listener>(
                 if remedy == Remedy::GiveUp {
                     acceptor.fail(io::Error::new(error.kind(), error.to_string()));
                 }
-                if remedy != Remedy::Pause || !was_short {
+                if remedy != Remedy::Pause || seats.fall_short() {
                     reports.tell(ServeError::Accept(error));
                 }
-                was_short = remedy == Remedy::Pause;
                 match remedy {
                     Remedy::GoOn => continue,
                     Remedy::GiveUp => break,
@@ -125,7 +126,7 @@ fn accept_all<L: Listener>(
                 }
             }
         };
-        was_short = false;
+        seats.recover();
         receive(stream, peer, seat, service);
     }
 }

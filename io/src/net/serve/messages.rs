@@ -23,12 +23,15 @@
 //!      └─────────────── 4 the handler said so, failed, or all stops ──────────┘
 //! ```
 //!
+//! While the runtime ends, events leave a session at rest (5), until the reactor closes.
+//!
 //! # Invariants
 //!
 //! - **I1** The session is in `rest`, or else one green thread owns it. It is taken out of `rest` under the lock, by one (2, 3).
 //! - **I2** While it is in `rest` a waker of ours is in the reactor, or has been claimed and takes it out: it is entered
 //!   under the same lock (1), the line has not ended, or its end claims it. So no connection is forgotten; and when the
 //!   runtime ends, the reactor claims all wakers, which drop the sessions, and nothing refers to the connections any more.
+//!   That is when nothing runs any more: a session that was dropped by a worker before could wait for a green thread of it.
 //! - **I3** The handler is run only if there was something to read just before: data, the end, or an error.
 //!
 //! # Orderings
@@ -55,7 +58,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/serve_messages.rs`. The words are those of `readiness.rs` and `park.rs`, with their models.
+//! `tests/serve_messages.rs`, `tests/serve_ends.rs`. The words are those of `readiness.rs` and `park.rs`, with their models.
 
 use std::{io, marker::PhantomData, ops::ControlFlow, sync::Arc, task::Wake, time::Instant};
 
@@ -170,6 +173,18 @@ where
         None
     }
 
+    /// (5) Leaves the session until the reactor closes; ends it if that is so, or if the socket is gone.
+    fn rest_on(self: &Arc<Self>, session: Box<Session<T>>) {
+        let mut rest = self.rest.lock();
+        if self.line.wait_for_end(|| Waker::foreign(Arc::clone(self).into())) {
+            // INVARIANT (I2): under the lock under which the waker was entered.
+            *rest = Some(Rest { session, since: None });
+        } else {
+            drop(rest);
+            self.end(session);
+        }
+    }
+
     /// (3, 4) Closes the connection, which is foreign code.
     fn end(&self, session: Box<Session<T>>) {
         let _ = self.service.reports.guard(|| {
@@ -197,7 +212,7 @@ where
         let runtime = &self.service.runtime;
         if runtime.is_ending() {
             // A green thread that is spawned here might never run.
-            return self.end(session);
+            return self.rest_on(session);
         }
         let this = Arc::clone(self);
         // If it cannot be spawned any more, the session has ended with the closure.
@@ -215,11 +230,17 @@ where
         self.line.cut();
     }
 
-    fn end_if_idle(&self, since: Option<Instant>) {
+    fn end_if_idle(self: Arc<Self>, since: Option<Instant>) {
         let is_due = |rest: &mut Rest<T>| since.is_none_or(|limit| rest.since.is_some_and(|at| at <= limit));
         let rest = self.rest.lock().take_if(is_due);
         if let Some(Rest { session, .. }) = rest {
-            self.end(session);
+            let runtime = self.service.runtime.clone();
+            if runtime.is_ending() {
+                // As above. Whoever called this ends, too, and waits for nothing.
+                return self.end(session);
+            }
+            // What a destructor waits for is waited for by nobody else, and can be cut meanwhile.
+            drop(runtime.try_spawn(move || self.end(session)));
         }
     }
 }

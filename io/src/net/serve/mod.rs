@@ -37,6 +37,9 @@ pub use self::{
     options::{ServeError, ServeOptions},
 };
 
+/// The shortest time between two looks for connections that have been idle for too long.
+const FIRST_SWEEP: Duration = Duration::from_millis(1);
+
 /// The longest time between two looks for connections that have been idle for too long.
 const LAST_SWEEP: Duration = Duration::from_secs(1);
 
@@ -48,6 +51,9 @@ const LAST_SWEEP: Duration = Duration::from_secs(1);
 /// A handler that fails or panics costs its connection and nothing else. When descriptors or memory are short, accepting
 /// pauses and goes on when it can. [`ServeOptions`] has a limit on open connections, and a function that is told of errors. A
 /// connection counts as open until its handler returns.
+///
+/// A worker that is stuck in foreign code keeps nothing from being accepted for long, as long as another is not: that is half a second at
+/// most. But it keeps those connections waiting that were placed on it, unless the runtime is a roaming one.
 ///
 /// The listener waits from now on, whatever its mode was.
 ///
@@ -189,7 +195,7 @@ where
 
 /// Closes connections that have been idle for too long, until the server has ended.
 fn sweep(seats: &Seats, timeout: Duration) {
-    let pause = (timeout / 4).min(LAST_SWEEP);
+    let pause = (timeout / 4).clamp(FIRST_SWEEP, LAST_SWEEP);
     while !seats.wait(Instant::now().checked_add(pause), Book::is_over) {
         if let Some(limit) = Instant::now().checked_sub(timeout) {
             seats.each(|guest| guest.end_if_idle(Some(limit)));
@@ -262,8 +268,13 @@ impl Server {
     /// it at their next read or write, and may still run when this returns. What waits in the queue of the listener is refused, unless a
     /// clone of it goes on.
     ///
-    /// Connections of [`serve_messages`] do not have to end by themselves: they are closed when they are idle. A handler that
-    /// calls this waits for itself, until the time is up.
+    /// Connections of [`serve_messages`] do not have to end by themselves: they are closed when they are idle, each on a green thread
+    /// of its own, since the state may have to wait for its end. If there is no time for that, they count among the rest. A handler
+    /// that calls this waits for itself, until the time is up.
+    ///
+    /// Nothing is accepted from now on, but the listener may be closed a little later than this returns: when the grace is very short,
+    /// or a green thread that accepts is held up, by the function for errors or by a worker that is stuck. [`join`](Self::join) waits
+    /// for that.
     ///
     /// # Suspension
     ///
@@ -340,8 +351,8 @@ impl Server {
 
 /// Ends what is idle, waits for the rest, and cuts what is left.
 fn drain(seats: &Seats, deadline: Option<Instant>) -> usize {
-    // They have been told.
-    seats.wait(None, Book::is_shut);
+    // Those who accept have been told. One that is stuck does not keep the others beyond the deadline; it admits nobody.
+    seats.wait(deadline, Book::is_shut);
     seats.each(|guest| guest.end_if_idle(None));
     let mut cut = 0;
     if !seats.wait(deadline, Book::is_over) {

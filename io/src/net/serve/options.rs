@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use sward_runtime::cancel::Cancelled;
+use sward_runtime::cancel::{self, Cancelled};
 
 /// The settings of a server: see [`serve`](super::serve()) and [`serve_messages`](super::serve_messages).
 ///
@@ -58,7 +58,7 @@ impl ServeOptions {
     }
 
     /// Sets after how long a connection of [`serve_messages`](super::serve_messages) is closed on which no message
-    /// arrives. It takes up to a quarter longer, but at most a second. A message that has begun is the handler's, and
+    /// arrives. It takes up to a quarter longer, but at most a second, and a millisecond at least. A message that has begun is the handler's, and
     /// so is the read timeout of the stream. Handlers of [`serve`](super::serve()) set timeouts of their own.
     ///
     /// # Panics
@@ -180,16 +180,22 @@ impl Reports {
     }
 
     pub(super) fn tell(&self, error: ServeError) {
-        if let Some(hook) = &self.0 {
-            let _ = catch(|| hook(error));
+        let told = catch(|| match &self.0 {
+            Some(hook) => hook(error),
+            None => drop(error),
+        });
+        // What a panic leaves behind is foreign, too, and may panic in its turn.
+        if let Err(Err(again)) = catch(|| drop(told)).map_err(|payload| catch(|| drop(payload))) {
+            std::mem::forget(again);
         }
     }
 }
 
-/// Catches a panic, but not a cancellation.
+/// Catches a panic, but not the cancellation of the caller.
 fn catch<R>(f: impl FnOnce() -> R) -> std::thread::Result<R> {
     catch_unwind(AssertUnwindSafe(f)).map_err(|payload| {
-        if payload.is::<Cancelled>() {
+        // Another's may have been passed on, by who joined it.
+        if payload.is::<Cancelled>() && cancel::is_due() {
             resume_unwind(payload);
         }
         payload

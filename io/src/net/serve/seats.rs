@@ -17,13 +17,14 @@
 //! - **I1** Not more than `limit` seats are taken, and a connection is accepted only by who has one.
 //! - **I2** After `stop` nobody takes a seat and nobody is admitted. So a look at all guests after it misses none.
 //! - **I3** Whoever waits is in `queue` or `watchers`, put there under the lock under which they saw that they must wait, and
-//!   is unparked by whoever changes that. They are our own green threads, of whose tokens nobody else knows.
+//!   is unparked by whoever changes that. They are our own green threads, but the hook for errors runs on those that accept, and may
+//!   leave a token behind. So whoever wakes looks again, and is listed once.
 //!
 //! # Orderings
 //!
 //! The book is under its lock. `is_stopping` is set under it, and read `Relaxed`: by those who accept, whom the readiness
 //! word of the listener orders (`acceptor.rs`); and by those who look after a guest, under a lock that `each` takes after it
-//! was set, for that guest.
+//! was set, for that guest. `is_short` is a hint, `Relaxed`: who misses a change tells of a shortage once too often, or not.
 //!
 //! # Suspension
 //!
@@ -46,10 +47,7 @@ use std::{
 };
 
 use slab::Slab;
-use sward_runtime::{
-    budget,
-    thread::{self, Thread},
-};
+use sward_runtime::thread::{self, Thread};
 
 use crate::prim::{
     Mutex,
@@ -64,14 +62,16 @@ pub(super) trait Guest: Send + Sync {
     /// Shuts its socket down.
     fn cut(&self);
 
-    /// Ends it if nobody looks after it, and nobody has since `since`, if that is given.
-    fn end_if_idle(&self, since: Option<Instant>);
+    /// Has it ended, on a green thread of its own, if nobody looks after it, and nobody has since `since`, if that is given.
+    fn end_if_idle(self: Arc<Self>, since: Option<Instant>);
 }
 
 /// The seats of one server.
 pub(super) struct Seats {
     limit: usize,
     is_stopping: AtomicBool,
+    /// The last accept failed for want of descriptors or memory. A hint.
+    is_short: AtomicBool,
     book: Mutex<Book>,
 }
 
@@ -104,12 +104,25 @@ impl Book {
 
 impl Seats {
     pub(super) fn new(limit: usize) -> Self {
-        Self { limit, is_stopping: AtomicBool::new(false), book: Mutex::new(Book::default()) }
+        let (is_stopping, is_short) = (AtomicBool::new(false), AtomicBool::new(false));
+        Self { limit, is_stopping, is_short, book: Mutex::new(Book::default()) }
     }
 
     /// Whether connections are to end as soon as they can.
     pub(super) fn is_stopping(&self) -> bool {
         self.is_stopping.load(Relaxed)
+    }
+
+    /// Remembers that descriptors or memory are short. `true`: that is news.
+    pub(super) fn fall_short(&self) -> bool {
+        !self.is_short.swap(true, Relaxed)
+    }
+
+    /// Remembers that they are not.
+    pub(super) fn recover(&self) {
+        if self.is_short.load(Relaxed) {
+            self.is_short.store(false, Relaxed);
+        }
     }
 
     /// How many connections are open.
@@ -124,9 +137,12 @@ impl Seats {
 
     /// Takes a seat, and waits while there is none. `None`: there will be none.
     pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
+        let me = thread::current();
         loop {
             {
                 let mut book = self.book.lock();
+                // There still if the token was somebody else's (I3).
+                book.queue.retain(|other| other.id() != me.id());
                 if self.is_stopping() {
                     return None;
                 }
@@ -135,7 +151,7 @@ impl Seats {
                     book.taken += 1;
                     return Some(Seat { seats: Arc::clone(self), guest: None });
                 }
-                book.queue.push(thread::current());
+                book.queue.push(me.clone());
             }
             thread::park();
         }
@@ -173,9 +189,11 @@ impl Seats {
     }
 
     /// Shows all guests to `f`, except those who come and go meanwhile.
-    pub(super) fn each(&self, mut f: impl FnMut(&dyn Guest)) {
+    pub(super) fn each(&self, mut f: impl FnMut(Arc<dyn Guest>)) {
         let mut keys = 0..CHUNK;
         loop {
+            // So that those who end do so before many more are told, and for who calls this again and again.
+            thread::yield_now();
             let chunk: Vec<_> = {
                 let book = self.book.lock();
                 if keys.start >= book.guests.capacity() {
@@ -183,9 +201,8 @@ impl Seats {
                 }
                 keys.clone().filter_map(|key| book.guests.get(key).cloned()).collect()
             };
-            chunk.iter().for_each(|guest| f(&**guest));
+            chunk.into_iter().for_each(&mut f);
             keys = keys.end..keys.end + CHUNK;
-            budget::spend();
         }
     }
 }
