@@ -50,7 +50,7 @@ impl Watchdog {
             if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
                 let _ = writeln!(
                     io::stderr(),
-                    "{test} has not ended after {patience:?} and waits for nothing, aborting"
+                    "{test} has not ended after {patience:?} and does not unwind, aborting"
                 );
                 process::abort();
             }

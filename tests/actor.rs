@@ -367,6 +367,10 @@ fn an_actor_that_would_wait_for_itself_panics() {
         addr.cast(run(calls)).unwrap();
         assert_eq!(addr.wait(), Exit::Panicked("an actor cannot call itself".into()));
 
+        let addr = actor::spawn(Puppet::default());
+        addr.cast(run(|context| drop(context.addr().wait()))).unwrap();
+        assert_eq!(addr.wait(), Exit::Panicked("an actor cannot wait for its own end".into()));
+
         let addr = Builder::new().mailbox(1).spawn(Puppet::default());
         let casts = |context: &mut Context<Puppet>| {
             let me = context.addr();
@@ -672,5 +676,53 @@ fn stress_actors_that_end_while_others_send_drop_each_message_once() {
             addr.join();
             assert_eq!(drops.count(), all);
         }
+    });
+}
+
+#[test]
+fn messages_that_panic_as_they_are_dropped_are_dropped_each_by_itself() {
+    struct Bad(#[expect(dead_code, reason = "counts")] DropToken);
+    impl Drop for Bad {
+        fn drop(&mut self) {
+            panic!("{ON_PURPOSE}");
+        }
+    }
+    struct Held;
+    impl Actor for Held {
+        type Message = Result<oneshot::Receiver<()>, Bad>;
+
+        fn handle(&mut self, message: Self::Message, _: &mut Context<Self>) {
+            _ = message.unwrap_or_else(|_| unreachable!("it ends before that")).recv();
+            panic!("{ON_PURPOSE}");
+        }
+    }
+    each_run(|| {
+        for killed in [true, false] {
+            let (drops, (release, held)) = (Drops::new(), oneshot::channel());
+            let addr = actor::spawn(Held);
+            addr.cast(Ok(held)).unwrap_or_else(|_| unreachable!("it lives"));
+            (0..3).for_each(|_| assert!(addr.cast(Err(Bad(drops.token()))).is_ok()));
+            if killed {
+                addr.kill();
+            } else {
+                release.send(()).unwrap();
+            }
+            assert_ne!(addr.wait(), Exit::Normal);
+            assert_eq!(drops.count(), 3);
+        }
+    });
+}
+
+#[test]
+fn an_idle_actor_whose_runtime_has_ended_gives_a_message_back() {
+    each_config(|config| {
+        let (runtime, drops) = (config.build(), Drops::new());
+        let builder = Builder::new().mailbox(usize::MAX).runtime(&runtime.handle());
+        let addr = builder.spawn(observed(drops.token()).0);
+        addr.call(Message::Seen).unwrap();
+        wait_until(|| runtime.handle().live() == 0);
+        drop(runtime);
+        assert!(matches!(addr.cast(Message::See(1, 2)), Err(CastError(Message::See(1, 2)))));
+        assert_eq!((addr.exit(), drops.count()), (Some(Exit::Cancelled), 1));
     });
 }

@@ -401,3 +401,88 @@ fn stress_children_that_break_all_the_time() {
         }
     });
 }
+
+#[test]
+fn a_child_whose_runtime_ends_is_gone_and_the_others_go_on() {
+    each_config(|config| {
+        for (strategy, busy) in [(Strategy::OneForAll, false), (Strategy::RestForOne, true)] {
+            let (runtime, other, log) = (config.build(), config.build(), Log::default());
+            let (supervisor, here, there) = runtime.run(|| {
+                let mut supervisor = Supervisor::new(strategy);
+                let here = child(&mut supervisor, &log, "here", Restart::Permanent);
+                let theirs = Arc::clone(&log);
+                let factory = move || Child { name: "there", log: Arc::clone(&theirs), count: 0 };
+                let builder = Builder::new().runtime(&other.handle());
+                let there = supervisor.child_with(builder, Restart::Permanent, factory);
+                (actor::spawn(supervisor), here, there)
+            });
+            assert_eq!(there.call(Message::Count), Ok(0));
+            here.cast(Message::Add).unwrap();
+            if busy {
+                let (there_, begun) = oneshot::channel();
+                there.cast(Message::Park(there_)).unwrap();
+                begun.recv().unwrap();
+            } else {
+                wait_until(|| other.handle().live() == 0);
+            }
+            drop(other);
+            assert_eq!(here.call(Message::Count), Ok(1));
+            for _ in 0..2 {
+                here.cast(Message::Add).unwrap();
+                here.cast(Message::Panic).unwrap();
+                assert_eq!(here.call(Message::Count), Ok(0));
+            }
+            assert_eq!(there.wait(), Exit::Cancelled);
+            assert!(supervisor.join().is_normal());
+        }
+    });
+}
+
+#[test]
+fn a_child_that_breaks_after_it_was_told_to_stop_stops_when_the_next_one_has_handled_the_rest() {
+    each_run(|| {
+        let log = Log::default();
+        let mut supervisor = Supervisor::new(Strategy::OneForOne);
+        let addr = child(&mut supervisor, &log, "a", Restart::Transient);
+        let _supervisor = actor::spawn(supervisor);
+        let (release, held) = oneshot::channel();
+        addr.cast(Message::Hold(held)).unwrap();
+        addr.cast(Message::Panic).unwrap();
+        addr.cast(Message::Add).unwrap();
+        addr.stop();
+        release.send(()).unwrap();
+        assert_eq!(addr.wait(), Exit::Normal);
+        assert_eq!(take(&log), "+a -a +a -a");
+    });
+}
+
+#[test]
+fn a_child_that_is_killed_while_it_is_made_again_ends_before_it_handles_anything() {
+    each_run(|| {
+        let (log, drops) = (Log::default(), Drops::new());
+        let mut supervisor = Supervisor::new(Strategy::OneForOne);
+        let (release, held) = oneshot::channel();
+        let (there, begun) = oneshot::channel();
+        // For the second one to wait.
+        let gates = Mutex::new(vec![Some((there, held)), None]);
+        let theirs = Arc::clone(&log);
+        let addr = supervisor.child(Restart::Transient, move || {
+            let gate = gates.lock().unwrap().pop().flatten();
+            if let Some((there, held)) = gate {
+                there.send(()).unwrap();
+                held.recv().unwrap();
+            }
+            Child { name: "a", log: Arc::clone(&theirs), count: 0 }
+        });
+        let _supervisor = actor::spawn(supervisor);
+        addr.cast(Message::Panic).unwrap();
+        begun.recv().unwrap();
+        addr.cast(Message::Carry(drops.token())).unwrap();
+        addr.kill();
+        assert_eq!(drops.count(), 1);
+        release.send(()).unwrap();
+        assert_eq!(addr.call(Message::Count), Ok(0));
+        // The one that was killed was never told that it had started.
+        assert_eq!(take(&log), "+a -a +a");
+    });
+}

@@ -34,6 +34,15 @@ fn a_test_for_each_number() -> Result<(), ParseIntError> {
     "7".parse::<u32>().map(drop)
 }
 
+#[sward::test(workers = [1, 2])]
+#[expect(unused_variables, reason = "an attribute is the body's")]
+#[should_panic(expected = "on purpose")]
+fn attributes_of_a_list_of_tests() {
+    common::quiet_panics();
+    let unused = 1;
+    panic!("on purpose");
+}
+
 #[sward::test(timeout = "5ms")]
 #[should_panic(expected = "the test has not ended after 5ms, with 2 workers")]
 fn a_test_that_waits_for_ever_fails() {

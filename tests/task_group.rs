@@ -4,11 +4,14 @@
 mod common;
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        atomic::{AtomicUsize, Ordering::SeqCst},
+        mpsc,
+    },
     time::Duration,
 };
 
-use common::{Drops, ON_PURPOSE, each_run, stress, wait_until};
+use common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
 use sward::{
     channel,
     sync::{Arc, WaitGroup},
@@ -247,5 +250,41 @@ fn a_concurrent_map_keeps_its_limit_and_the_order() {
         });
         assert_eq!(squares, (0..stress(40)).map(|i| i * i).collect::<Vec<_>>());
         assert!(most.load(SeqCst) <= 4);
+    });
+}
+
+#[test]
+fn a_limit_may_be_larger_than_a_semaphore() {
+    each_run(|| {
+        let mut group = Group::with_limit(usize::MAX);
+        group.spawn(|| 1);
+        assert_eq!(group.join_all(), [1]);
+        assert_eq!(task::map_concurrent(0..3, usize::MAX, |i| i), [0, 1, 2]);
+    });
+}
+
+#[test]
+fn on_a_runtime_that_ends_what_is_spawned_is_cancelled() {
+    each_config(|config| {
+        let (runtime, (there, begun)) = (config.build(), channel::bounded(1));
+        let (tell, told) = mpsc::channel();
+        runtime.handle().spawn(move || {
+            let _last = OnDrop(move || {
+                let mut group = Group::new();
+                group.spawn(|| ());
+                let of_group = matches!(group.join_next(), Some(Err(Failure::Cancelled)));
+                let of_scope = thread::scope(|s| s.spawn(|| ()).join().is_err());
+                let ended = task::scope(|s| {
+                    s.spawn(|| Ok::<_, ()>(()));
+                    Ok(())
+                });
+                tell.send((of_group, of_scope, ended)).unwrap();
+            });
+            there.send(()).unwrap();
+            thread::park();
+        });
+        begun.recv().unwrap();
+        drop(runtime);
+        assert_eq!(told.recv().unwrap(), (true, true, Ok(())));
     });
 }

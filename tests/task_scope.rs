@@ -370,3 +370,90 @@ fn trees_that_fail_anywhere_leave_nothing_behind() {
         assert!(outcomes.iter().all(|&n| n > 0), "some kind of end was never seen: {outcomes:?}");
     });
 }
+
+#[test]
+fn an_error_that_panics_as_it_is_dropped_does_not_hide_the_first() {
+    #[derive(Debug)]
+    struct Second(bool);
+    impl Drop for Second {
+        fn drop(&mut self) {
+            assert!(!self.0, "{ON_PURPOSE}");
+        }
+    }
+    each_run(|| {
+        let result = task::scope(|s| {
+            s.spawn(|| {
+                // Not a wait that is cancelled: it fails when the other one has.
+                while !cancel::is_due() {
+                    cancel::shield(thread::yield_now);
+                }
+                Err::<(), _>(Second(true))
+            });
+            s.spawn(|| Err::<(), _>(Second(false)));
+            Ok(())
+        });
+        assert!(matches!(result, Err(Second(false))));
+    });
+}
+
+#[test]
+fn a_payload_of_another_ones_cancellation_is_a_failure() {
+    each_run(|| {
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            task::scope(|s| {
+                s.spawn(|| {
+                    let other = thread::spawn(thread::park);
+                    other.cancel();
+                    other.join().unwrap_or_else(|payload| std::panic::resume_unwind(payload));
+                    ok(())
+                });
+                Ok(())
+            })
+        }));
+        assert!(caught.unwrap_err().is::<cancel::Cancelled>());
+    });
+}
+
+#[test]
+fn a_closure_that_is_not_run_and_panics_as_it_is_dropped_fails_its_scope() {
+    each_run(|| {
+        let (dropped, runs) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let caught = catch_unwind(AssertUnwindSafe(|| {
+            thread::scope(|s| {
+                let (runs, dropped) = (&runs, &dropped);
+                let bad = OnDrop(move || {
+                    dropped.fetch_add(1, SeqCst);
+                    panic!("{ON_PURPOSE}");
+                });
+                let handle = s.spawn(move || {
+                    runs.fetch_add(1, SeqCst);
+                    let _bad = bad;
+                    thread::park();
+                });
+                handle.cancel();
+            });
+        }));
+        // It may have begun, and was cancelled: that panic is not another one's.
+        assert!(caught.is_err() || runs.load(SeqCst) == 1);
+        assert_eq!(dropped.load(SeqCst), 1);
+    });
+}
+
+#[test]
+fn a_limit_may_be_anything_but_is_set_before_the_first_is_spawned() {
+    each_run(|| {
+        let value = task::scope(|s| {
+            s.limit(usize::MAX);
+            Ok(s.spawn(|| ok(1)).join())
+        });
+        assert_eq!(value, Ok(1));
+        let late = catch_unwind(AssertUnwindSafe(|| {
+            task::scope(|s| {
+                s.spawn(|| ok(()));
+                ok(s.limit(2))
+            })
+        }));
+        let message = *late.unwrap_err().downcast::<&str>().unwrap();
+        assert_eq!(message, "the limit of a scope is set once, before anything is spawned in it");
+    });
+}

@@ -28,7 +28,7 @@ impl Parse for Arguments {
             match name.to_string().as_str() {
                 "workers" if !arguments.workers.is_empty() => return Err(twice(&name)),
                 "timeout" if arguments.timeout.is_some() => return Err(twice(&name)),
-                "workers" => arguments.workers = numbers(&value)?,
+                "workers" => arguments.workers = all_different(&value, numbers(&value)?)?,
                 "timeout" => arguments.timeout = Some(milliseconds(&value)?),
                 _ => return Err(Error::new_spanned(name, "the arguments are `workers` and `timeout`")),
             }
@@ -49,6 +49,14 @@ fn numbers(value: &Expr) -> Result<Vec<usize>> {
         Expr::Array(ExprArray { elems, .. }) if !elems.is_empty() => elems.iter().map(number).collect(),
         other => Ok(vec![number(other)?]),
     }
+}
+
+fn all_different(value: &Expr, numbers: Vec<usize>) -> Result<Vec<usize>> {
+    let is_new = |(i, number): (usize, &usize)| !numbers[..i].contains(number);
+    if numbers.iter().enumerate().all(is_new) {
+        return Ok(numbers);
+    }
+    Err(Error::new_spanned(value, "a number of workers is given twice"))
 }
 
 fn number(value: &Expr) -> Result<usize> {
@@ -103,6 +111,7 @@ mod tests {
         for text in [
             "workers = 0",
             "workers = []",
+            "workers = [1, 1]",
             "workers = \"2\"",
             "workers = 1, workers = 2",
             "timeout = 5",

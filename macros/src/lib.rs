@@ -105,22 +105,30 @@ fn expand_main(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
     })
 }
 
+/// The attributes that belong to a test and not to its body.
+const OF_TEST: [&str; 3] = ["ignore", "should_panic", "doc"];
+
 fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
     check(item)?;
     let milliseconds = arguments.timeout.unwrap_or(60_000);
     let ItemFn { attrs, vis, sig, block, .. } = item;
     let (name, output) = (&sig.ident, &sig.output);
+    // What says how the test is run, and what its body is compiled with.
+    let (of_test, of_body): (Vec<_>, Vec<_>) =
+        attrs.iter().partition(|attr| OF_TEST.iter().any(|name| attr.path().is_ident(name)));
+    let is_list = arguments.workers.len() > 1;
+    let outer = if is_list { of_test } else { attrs.iter().collect() };
     let expand = |test: &Ident, workers: usize, block: Tokens| {
         quote! {
             #[::core::prelude::v1::test]
-            #(#attrs)*
+            #(#outer)*
             #vis fn #test() #output {
                 #block
                 ::sward::__private::test(#workers, #milliseconds, #name)
             }
         }
     };
-    if let [] | [_] = arguments.workers[..] {
+    if !is_list {
         let workers = arguments.workers.first().copied().unwrap_or(2);
         return Ok(expand(name, workers, quote!(#sig #block)));
     }
@@ -128,11 +136,14 @@ fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
         .workers
         .iter()
         .map(|&workers| expand(&format_ident!("workers_{workers}"), workers, quote!()));
+    let of_module = of_body.iter().filter(|attr| attr.path().is_ident("cfg"));
     Ok(quote! {
         #[cfg(test)]
+        #(#of_body)*
         #sig #block
 
         #[cfg(test)]
+        #(#of_module)*
         mod #name {
             // For the function, and the type that it returns.
             use super::*;

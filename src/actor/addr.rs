@@ -62,6 +62,10 @@ impl<A: Actor> Addr<A> {
 
     /// Sends a message if there is room for it.
     ///
+    /// # Suspension
+    ///
+    /// May yield.
+    ///
     /// # Errors
     ///
     /// The message, if there is none, or the actor has stopped or is about to.
@@ -94,7 +98,8 @@ impl<A: Actor> Addr<A> {
         self.0.cast(message, Instant::now().checked_add(timeout))
     }
 
-    /// Sends the message that `f` makes, and waits until it is replied to.
+    /// Sends the message that `f` makes, and waits until it is replied to, however long that takes: two actors that call each other wait for
+    /// ever, unless by [`call_timeout`](Self::call_timeout).
     ///
     /// # Suspension
     ///
@@ -168,7 +173,10 @@ impl<A: Actor> Addr<A> {
     }
 
     /// Ends the actor now: its messages are dropped, and if it waits in the middle of one, that wait is cancelled. One that computes does so
-    /// until it waits.
+    /// until it waits; one that is in [`Actor::stopped`] comes to the end of that.
+    ///
+    /// If it has not [started](Actor::started) it does neither that nor [stop](Actor::stopped). A child of a supervisor loses its messages too,
+    /// and may be started again; between two of its lives this ends the next one.
     pub fn kill(&self) {
         self.0.order(Exit::Killed, false);
     }
@@ -182,6 +190,10 @@ impl<A: Actor> Addr<A> {
     /// # Cancellation
     ///
     /// Nothing is lost.
+    ///
+    /// # Panics
+    ///
+    /// If an actor waits for itself.
     pub fn wait(&self) -> Exit {
         wait(&self.0)
     }
@@ -195,6 +207,10 @@ impl<A: Actor> Addr<A> {
     /// # Cancellation
     ///
     /// The address is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If an actor waits for itself.
     #[expect(clippy::must_use_candidate, reason = "the end may be all that is wanted")]
     pub fn join(self) -> Exit {
         let cell = Arc::clone(&self.0);
@@ -227,6 +243,7 @@ fn wait<A: Actor>(cell: &Arc<Cell<A>>) -> Exit {
     if let Some(exit) = cell.exit().get() {
         return exit.clone();
     }
+    assert!(!cell.is_mine(), "an actor cannot wait for its own end");
     let theirs = Arc::clone(cell);
     let waiting = cell.runtime.spawn(move || theirs.exit().wait().clone());
     let _withdraw = Withdraw(waiting.thread().clone());

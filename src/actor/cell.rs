@@ -23,7 +23,8 @@
 //! - **A4** Nothing foreign runs, and nothing foreign is dropped, under the lock. No other lock is taken under it.
 //! - **A5** Each message in `mailbox` has a permit of `room`; who takes it out puts that back. Those in `urgent` have none: they are sent by
 //!   actors that end, which must not wait.
-//! - **A6** Each time that an actor becomes suspended its supervisor is told once, if it has one; if that is gone, it is finished.
+//! - **A6** Each time that an actor becomes suspended, or is finished because its runtime ends, its supervisor is told once, if it has one; if
+//!   that is gone, it is finished.
 //!
 //! # Orderings
 //!
@@ -144,18 +145,20 @@ impl<A: Actor> Cell<A> {
             watchers: Vec::new(),
             supervisor: None,
         };
-        let (room, exit) = (Semaphore::new(bound), OnceLock::new());
+        let (room, exit) = (Semaphore::new(bound.min(Semaphore::MAX_PERMITS)), OnceLock::new());
         Arc::new(Self { runtime, room, exit, state: Mutex::new(state) })
     }
 
-    /// Puts an actor into a suspended one, and runs it. Whatever is in the mailbox is for it.
-    pub(super) fn start(self: &Arc<Self>, actor: A) {
+    /// Puts an actor into a suspended one, and runs it. Whatever is in the mailbox is for it. `false`: it has stopped.
+    pub(super) fn start(self: &Arc<Self>, actor: A) -> bool {
         let mut state = self.state.lock();
         if matches!(state.phase, Phase::Suspended(_)) {
             state.phase = Phase::Running(None);
             drop(state);
             Runner::new(self, actor, true).spawn();
+            return true;
         }
+        !matches!(state.phase, Phase::Stopped(_))
     }
 
     /// Takes the actor if it is idle (A1).
@@ -207,9 +210,14 @@ impl<A: Actor> Cell<A> {
 
     /// Puts a message in that has its permit.
     fn push(self: &Arc<Self>, message: A::Message) -> Result<(), CastError<A::Message>> {
+        let is_ending = self.runtime.is_ending();
         let mut state = self.state.lock();
-        if state.is_closed() {
+        let is_lost = is_ending && matches!(state.phase, Phase::Idle(_));
+        if is_lost || state.is_closed() {
             drop(state);
+            if is_lost {
+                self.abandon();
+            }
             self.room.add_permits(1);
             return Err(CastError(message));
         }
@@ -250,11 +258,15 @@ impl<A: Actor> Cell<A> {
         self.go(state);
     }
 
-    /// Has it end now, as `exit`: also in the middle of a message, if it waits. Only if told to `keep` them are its messages kept.
-    pub(super) fn order(self: &Arc<Self>, exit: Exit, keep: bool) {
+    /// Has it end now, as `exit`: also in the middle of a message, if it waits. Only if told to `keep` them are its messages kept. `false`: it
+    /// has stopped.
+    pub(super) fn order(self: &Arc<Self>, exit: Exit, keep: bool) -> bool {
         let mut state = self.state.lock();
         let thread = match &state.phase {
-            Phase::Suspended(_) | Phase::Stopped(_) => return,
+            Phase::Stopped(_) => return false,
+            Phase::Suspended(_) if keep => return true,
+            // Whatever is put in its place: `begin` looks.
+            Phase::Suspended(_) => None,
             Phase::Idle(_) => None,
             Phase::Running(thread) => thread.clone(),
         };
@@ -265,7 +277,8 @@ impl<A: Actor> Cell<A> {
             thread.cancel();
         }
         self.room.add_permits(dropped.len());
-        drop_quietly(dropped);
+        dropped.into_iter().for_each(drop_quietly);
+        true
     }
 
     /// Has it end after the message that it handles, for a reason. If it is to be replaced, its other messages are kept.
@@ -409,16 +422,19 @@ impl<A: Actor> Cell<A> {
         exit
     }
 
-    /// The actor, which the runner had, has ended: its supervisor decides, if there is one.
+    /// The actor, which the runner had, has ended: its supervisor decides, if there is one. On a runtime that ends there is nothing to decide.
     pub(super) fn ended(&self, exit: Exit) {
         let is_ending = self.runtime.is_ending();
         let mut state = self.state.lock();
-        let Some(notice) = state.supervisor.clone().filter(|_| !is_ending) else {
+        let notice = state.supervisor.clone();
+        let Some(notice) = notice.as_ref().filter(|_| !is_ending) else {
             drop(state);
-            return self.finish(exit);
+            self.finish(exit.clone());
+            return notice.map_or((), |notice| _ = notice(exit));
         };
         state.phase = Phase::Suspended(exit.clone());
-        state.stopping = false;
+        // If it broke before it had handled all, the next one stops.
+        state.stopping &= !exit.is_normal();
         state.ordered = None;
         drop(state);
         if !notice(exit.clone()) {
@@ -437,7 +453,10 @@ impl<A: Actor> Cell<A> {
         let (watchers, notice) = (mem::take(&mut state.watchers), state.supervisor.take());
         drop(state);
         self.room.close();
-        drop_quietly((phase, messages.0, messages.1, notice));
+        drop_quietly(phase);
+        drop_quietly(notice);
+        // One by one: of two that panic at it the second would end the process.
+        messages.0.into_iter().chain(messages.1).for_each(drop_quietly);
         let _ = self.exit.set(exit.clone());
         for watcher in watchers {
             let _ = panic::catch_unwind(AssertUnwindSafe(|| (watcher.tell)(&exit)));

@@ -67,7 +67,8 @@ impl<A: Actor> Context<A> {
     /// Has the actor sent what `f` makes of it when `other` ends: at once, if it has.
     ///
     /// Such a message has room in a mailbox that is full, and comes before those that wait in it. `f` is called by who ends `other`, so it
-    /// should do nothing else. A message for an actor that has stopped meanwhile is dropped.
+    /// should do nothing else. A message for an actor that has stopped meanwhile is dropped. When `other` is idle and its runtime ends, that
+    /// is noticed only when somebody sends it a message or waits for it.
     ///
     /// # Examples
     ///
@@ -107,6 +108,8 @@ impl<A: Actor> Context<A> {
 
     /// Links the two: if one ends in another way than [`Exit::Normal`], so does the other, as [`Exit::Linked`], and at once, as by
     /// [`Addr::kill`]. One that is to outlive the other, and to know, [monitors](Self::monitor) it.
+    ///
+    /// There is no way to undo it. That an idle actor ends with its runtime is noticed as late as by [`monitor`](Self::monitor).
     ///
     /// # Examples
     ///

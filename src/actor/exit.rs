@@ -99,11 +99,12 @@ impl<M> TryCastError<M> {
 /// Why a call has no result.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CallError {
-    /// The actor had stopped, or stopped before it came to the message.
+    /// The actor had stopped, or stopped before it came to the message; or while it had it, if that is seen before the caller looks. So if
+    /// one breaks at a message, callers are told this or [`NoReply`](Self::NoReply).
     Stopped,
     /// Time is up. The message may still be handled.
     Timeout,
-    /// The actor dropped the [`Reply`](super::Reply), perhaps because it panicked.
+    /// The actor dropped the [`Reply`](super::Reply), perhaps because it panicked: then it may be [`Stopped`](Self::Stopped) too.
     NoReply,
 }
 

@@ -44,7 +44,9 @@
 //! it is told. No other actor notices, unless it is linked to it, [monitors](Context::monitor) it, or is its [`Supervisor`].
 //!
 //! With its runtime an actor ends without [`Actor::stopped`]. One that is idle then is dropped with its last address, or when somebody sends it
-//! a message or waits for it.
+//! a message or waits for it: so whoever monitors it, is linked to it or supervises it is told then, not before. Those that hold the last
+//! addresses of others are dropped one inside the other, so a chain of many thousands of them, idle when their runtime ends, overflows the
+//! stack.
 //!
 //! | file | what is in it |
 //! |---|---|
@@ -97,7 +99,7 @@ pub trait Actor: Sized + Send + 'static {
     }
 
     /// Is called once, when the actor has handled its last message, or was ended after [`started`](Self::started). It may wait, and is not
-    /// cancelled. When its runtime ends, or its green thread is cancelled by hand, it is not called.
+    /// cancelled, also by [`Addr::kill`]. When its runtime ends, or its green thread is cancelled by hand, it is not called.
     fn stopped(&mut self, exit: &Exit) {
         let _ = exit;
     }
@@ -105,7 +107,7 @@ pub trait Actor: Sized + Send + 'static {
 
 /// Spawns an actor on the runtime of the calling green thread, or on the default one.
 ///
-/// It lives as long as somebody has its address.
+/// It lives as long as somebody has its address: if that is dropped at once, it starts and stops.
 ///
 /// # Suspension
 ///
@@ -134,6 +136,7 @@ pub trait Actor: Sized + Send + 'static {
 /// printer.cast("hello".into()).unwrap();
 /// assert!(printer.join().is_normal());
 /// ```
+#[must_use = "an actor whose address is dropped stops"]
 pub fn spawn<A: Actor>(actor: A) -> Addr<A> {
     Builder::new().spawn(actor)
 }
@@ -205,6 +208,7 @@ impl Builder {
     /// # Panics
     ///
     /// If the default runtime is needed and cannot be started.
+    #[must_use = "an actor whose address is dropped stops"]
     pub fn spawn<A: Actor>(self, actor: A) -> Addr<A> {
         budget::spend();
         let cell = self.cell();

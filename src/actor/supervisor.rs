@@ -7,8 +7,8 @@
 //!
 //! # Invariants
 //!
-//! - **V1** A child that is `Interrupted` is about to be suspended, or is and the supervisor is about to be told. So when none is, all that are
-//!   `Due` are suspended, and can be started.
+//! - **V1** A child that is `Interrupted` is about to be suspended, or to stop with its runtime, or has done so, and the supervisor is about to
+//!   be told. So when none is, all that are `Due` are suspended, and can be started, or have stopped.
 //! - **V2** When the supervisor is dropped no child is left under supervision.
 //!
 //! # Sources
@@ -62,6 +62,11 @@ impl Restart {
 /// The address of a child stays valid when it is started again, and the messages that wait in its mailbox are kept; the one that it was
 /// handling is lost. Its state is made afresh. Who [monitors](Context::monitor) a child, is linked to it or [waits](Addr::wait) for it is
 /// told when it is not started again.
+///
+/// A child whose [runtime](Builder::runtime) ends is not started again, and ends no others. If it is idle then, that is noticed when somebody
+/// sends it a message or waits for it.
+///
+/// Keep the address of the supervisor: if nobody has it any more the supervisor stops, and its children with it.
 ///
 /// If children have to be started again too often the supervisor [fails](Context::fail), for its own supervisor to see. However it ends,
 /// it stops its children, the last one first.
@@ -159,6 +164,9 @@ impl Supervisor {
     }
 
     /// Sets how long each child is given to handle its messages when the supervisor stops; after that it is killed. Five seconds if not set.
+    ///
+    /// One that is killed is waited for as long again, to come to the end of a computation or of [`Actor::stopped`]; after that it is
+    /// left to itself.
     pub fn grace(mut self, grace: Duration) -> Self {
         self.grace = grace;
         self
@@ -168,7 +176,10 @@ impl Supervisor {
     /// before the supervisor starts it waits for that.
     ///
     /// The supervisor has an address of its own, so the child stays when the caller's is dropped. Children are started in the order in
-    /// which they were added.
+    /// which they were added; so a factory that calls a child that was added later waits for ever.
+    ///
+    /// They run on the runtime of the green thread that calls this, or on the default one, wherever the supervisor is spawned; by
+    /// [`child_with`](Self::child_with) on any other.
     ///
     /// # Panics
     ///
@@ -213,7 +224,7 @@ impl Supervisor {
     /// A child has ended by itself.
     fn child_ended(&mut self, index: usize, exit: &Exit, context: &mut Context<Self>) {
         let entry = &mut self.children[index];
-        if !entry.restart.is_due_after(exit) {
+        if !entry.restart.is_due_after(exit) || entry.child.has_stopped() {
             entry.life = Life::Gone;
             return entry.child.release();
         }
@@ -233,8 +244,8 @@ impl Supervisor {
                 entry.child.release();
                 entry.child.end(cause.clone());
             } else {
-                entry.life = Life::Interrupted;
-                entry.child.interrupt(cause.clone());
+                let is_awaited = entry.child.interrupt(cause.clone());
+                entry.life = if is_awaited { Life::Interrupted } else { Life::Gone };
             }
         }
     }
@@ -248,6 +259,7 @@ impl Actor for Supervisor {
             let this = context.weak();
             let notice = move |exit| this.push_urgent(ChildEnded { index, exit });
             entry.child.supervise(std::sync::Arc::new(notice));
+            // If its runtime has ended, that is told too.
             entry.child.start();
         }
     }
@@ -263,8 +275,7 @@ impl Actor for Supervisor {
             return;
         }
         for entry in self.children.iter_mut().filter(|entry| entry.life == Life::Due) {
-            entry.life = Life::Up;
-            entry.child.start();
+            entry.life = if entry.child.start() { Life::Up } else { Life::Gone };
         }
     }
 
@@ -297,15 +308,17 @@ impl fmt::Debug for Supervisor {
 /// A child, whatever its type.
 trait Child: Send {
     fn supervise(&self, notice: Notice);
-    /// Makes an actor and runs it. The child is suspended.
-    fn start(&self);
-    /// Has the actor end now, to be started again.
-    fn interrupt(&self, exit: Exit);
+    /// Whether nothing can start it again.
+    fn has_stopped(&self) -> bool;
+    /// Makes an actor and runs it. The child is suspended, or has stopped with its runtime: `false`.
+    fn start(&self) -> bool;
+    /// Has the actor end now, to be started again. `false`: it has stopped.
+    fn interrupt(&self, exit: Exit) -> bool;
     /// Ends the supervision.
     fn release(&self);
     /// Has it end now.
     fn end(&self, exit: Exit);
-    /// Has it stop, and waits for that; after `grace` it is killed.
+    /// Has it stop, and waits for that; after `grace` it is killed, and waited for as long again.
     fn stop(&self, grace: Duration);
 }
 
@@ -323,12 +336,16 @@ where
         self.addr.cell().supervise(notice);
     }
 
-    fn start(&self) {
-        self.addr.cell().start((self.factory)());
+    fn has_stopped(&self) -> bool {
+        self.addr.exit().is_some()
     }
 
-    fn interrupt(&self, exit: Exit) {
-        self.addr.cell().order(exit, true);
+    fn start(&self) -> bool {
+        !self.has_stopped() && self.addr.cell().start((self.factory)())
+    }
+
+    fn interrupt(&self, exit: Exit) -> bool {
+        self.addr.cell().order(exit, true)
     }
 
     fn release(&self) {
@@ -343,7 +360,7 @@ where
         self.addr.stop();
         if time::timeout(grace, || self.addr.wait()).is_err() {
             self.addr.kill();
-            self.addr.wait();
+            let _ = time::timeout(grace, || self.addr.wait());
         }
     }
 }

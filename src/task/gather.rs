@@ -189,7 +189,7 @@ where
 
 /// Calls `f` with each item, at most `limit` at once, and returns the results in the order of the items.
 ///
-/// It may borrow. Items are taken as there is room for them.
+/// It may borrow. Items are taken as there is room for them, and one ahead.
 ///
 /// # Suspension
 ///

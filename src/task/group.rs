@@ -80,7 +80,8 @@ impl<T> Group<T> {
     #[must_use]
     pub fn with_limit(limit: usize) -> Self {
         assert!(limit > 0, "a group needs room for one green thread at least");
-        Self { watch: Watch::default(), permits: Some(Arc::new(Semaphore::new(limit))) }
+        let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        Self { watch: Watch::default(), permits: Some(permits) }
     }
 
     /// How many there are whose results have not been taken.
@@ -95,7 +96,7 @@ impl<T> Group<T> {
         self.len() == 0
     }
 
-    /// Adds a green thread that runs already. It does not count for a limit.
+    /// Adds a green thread that runs already. It does not count for a limit. Its own group it cannot wait for.
     pub fn push(&mut self, handle: JoinHandle<T>) {
         self.watch.add(handle);
     }
@@ -183,10 +184,12 @@ impl<T: Send + 'static> Group<T> {
     ///
     /// # Panics
     ///
-    /// If it cannot be spawned; [`spawn_with`](Self::spawn_with) returns an error then.
+    /// If the default runtime is needed and cannot be started. On a runtime that ends the closure is dropped, and the result is
+    /// [`Failure::Cancelled`].
     #[track_caller]
     pub fn spawn(&mut self, f: impl FnOnce() -> T + Send + 'static) -> Thread {
-        self.spawn_with(thread::Builder::new(), f).expect("failed to spawn a green thread")
+        let handle = thread::spawn(self.counted(f));
+        self.add(handle)
     }
 
     /// As [`spawn`](Self::spawn), with a name or a stack size.
@@ -198,22 +201,33 @@ impl<T: Send + 'static> Group<T> {
     /// # Errors
     ///
     /// As [`thread::Builder::spawn`].
-    #[expect(clippy::missing_panics_doc, reason = "the semaphore is never closed")]
     #[track_caller]
     pub fn spawn_with(
         &mut self,
         builder: thread::Builder,
         f: impl FnOnce() -> T + Send + 'static,
     ) -> io::Result<Thread> {
+        let handle = builder.spawn(self.counted(f))?;
+        Ok(self.add(handle))
+    }
+
+    /// Waits until there is room for `f`, which gives it back at its end.
+    fn counted<F: FnOnce() -> T + Send + 'static>(
+        &self,
+        f: F,
+    ) -> impl FnOnce() -> T + Send + 'static + use<T, F> {
         let permits = self.permits.as_ref().map(Arc::clone);
         let permit = permits.map(|permits| permits.acquire_owned().expect("it is never closed"));
-        let handle = builder.spawn(move || {
+        move || {
             let _permit = permit;
             f()
-        })?;
+        }
+    }
+
+    fn add(&mut self, handle: JoinHandle<T>) -> Thread {
         let thread = handle.thread().clone();
         self.watch.add(handle);
-        Ok(thread)
+        thread
     }
 }
 

@@ -22,7 +22,7 @@ use std::{
 
 use parking_lot::Mutex;
 use sward_runtime::{
-    cancel::{self, Cancelled, Token},
+    cancel::{self, Cancellable, Cancelled, Token},
     thread::{self, ScopedJoinHandle, Thread},
 };
 use sward_sync::{Semaphore, WaitGroup};
@@ -37,7 +37,8 @@ enum Failed<E> {
 struct Shared<E> {
     token: Token,
     first: Mutex<Option<Failed<E>>>,
-    permits: OnceLock<Arc<Semaphore>>,
+    /// Set by `limit`, or when the first is spawned.
+    permits: OnceLock<Option<Arc<Semaphore>>>,
 }
 
 impl<E> Shared<E> {
@@ -58,8 +59,8 @@ impl<E> Shared<E> {
         let later = if first.is_none() { first.replace(failed) } else { Some(failed) };
         drop(first);
         self.token.cancel();
-        // Last, because it may run a destructor of the user's.
-        drop(later);
+        // Last, because it may run a destructor of the user's, whose panic is a later one too.
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(later)));
     }
 }
 
@@ -112,30 +113,39 @@ where
     E: Send + 'env,
 {
     let shared = Arc::new(Shared { token: Token::new(), first: Mutex::new(None), permits: OnceLock::new() });
-    let ended = thread::scope(|threads| {
-        let scope = Scope { threads, shared: Arc::clone(&shared), running: WaitGroup::new() };
-        let ended = shared.run(|| {
-            let value = body(&scope)?;
-            // Here, where it can be cancelled, and not only at the end of `thread::scope`, where it cannot.
-            let Scope { running, .. } = scope;
-            running.wait();
-            Ok(value)
-        });
-        match ended {
-            Ok(value) => value,
-            Err(failed) => {
-                shared.fail(failed);
-                None
+    let threads_end = || {
+        thread::scope(|threads| {
+            let scope = Scope { threads, shared: Arc::clone(&shared), running: WaitGroup::new() };
+            let ended = shared.run(|| {
+                let value = body(&scope)?;
+                // Here, where it can be cancelled, and not only at the end of `thread::scope`, where it cannot.
+                let Scope { running, .. } = scope;
+                running.wait();
+                Ok(value)
+            });
+            match ended {
+                Ok(value) => value,
+                Err(failed) => {
+                    shared.fail(failed);
+                    None
+                }
             }
-        }
-    });
+        })
+    };
+    let ended = panic::catch_unwind(AssertUnwindSafe(threads_end));
     let first = shared.first.lock().take();
     match (first, ended) {
-        (Some(Failed::Unwound(payload)), _) => panic::resume_unwind(payload),
+        (Some(Failed::Unwound(payload)), _) | (None, Err(payload)) => panic::resume_unwind(payload),
         (Some(Failed::Error(error)), _) => Err(error),
-        (None, Some(value)) => Ok(value),
-        (None, None) => unreachable!("the body is ended by the token only after a failure (F1)"),
+        (None, Ok(Some(value))) => Ok(value),
+        (None, Ok(None)) => unreachable!("the body is ended by the token only after a failure (F1)"),
     }
+}
+
+/// Whether the calling green thread is cancelled, outside of the token. Not `is_due`, which is in doubt while another one of the worker is
+/// suspended in its unwinding.
+fn is_cancelled() -> bool {
+    Cancellable::current().is_due()
 }
 
 /// The right to spawn green threads in a [`scope`](scope()). A clone may be taken into one of them, to spawn others there.
@@ -168,14 +178,15 @@ impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
     ///
     /// # Panics
     ///
-    /// If it cannot be spawned.
+    /// If the default runtime is needed and cannot be started. On a runtime that ends the closure is dropped, as that of one that is
+    /// cancelled.
     #[track_caller]
     pub fn spawn<F, R>(&self, f: F) -> Handle<'scope, R>
     where
         F: FnOnce() -> Result<R, E> + Send + 'scope,
         R: Send + 'scope,
     {
-        let permits = self.shared.permits.get().map(Arc::clone);
+        let permits = self.shared.permits.get_or_init(|| None).as_ref().map(Arc::clone);
         let permit = permits.map(|permits| permits.acquire_owned().expect("it is never closed"));
         let (shared, running) = (Arc::clone(&self.shared), self.running.clone());
         let handle = self.threads.spawn(move || {
@@ -184,8 +195,8 @@ impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
             let _permit = permit;
             match shared.run(f) {
                 Ok(value) => value,
-                // Cancelled by hand, which concerns nobody else.
-                Err(Failed::Unwound(payload)) if payload.is::<Cancelled>() => None,
+                // Cancelled by hand, which concerns nobody else; unless it is the payload of another one.
+                Err(Failed::Unwound(payload)) if payload.is::<Cancelled>() && is_cancelled() => None,
                 Err(failed) => {
                     shared.fail(failed);
                     None
@@ -201,7 +212,7 @@ impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
     ///
     /// # Panics
     ///
-    /// If there is a limit already, or `limit` is 0.
+    /// If there is a limit already, or one was spawned before, or `limit` is 0.
     ///
     /// # Examples
     ///
@@ -219,8 +230,9 @@ impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
     /// ```
     pub fn limit(&self, limit: usize) {
         assert!(limit > 0, "a scope needs room for one green thread at least");
-        let set = self.shared.permits.set(Arc::new(Semaphore::new(limit)));
-        assert!(set.is_ok(), "the scope has a limit already");
+        let permits = Arc::new(Semaphore::new(limit.min(Semaphore::MAX_PERMITS)));
+        let set = self.shared.permits.set(Some(permits));
+        assert!(set.is_ok(), "the limit of a scope is set once, before anything is spawned in it");
     }
 }
 
@@ -237,7 +249,7 @@ impl<R> Handle<'_, R> {
     ///
     /// # Panics
     ///
-    /// If the green thread was cancelled by hand.
+    /// If the green thread was cancelled by hand; or has no value because the scope has failed, and the caller is not of that scope.
     pub fn join(self) -> R {
         if let Ok(Some(value)) = self.0.join() {
             return value;

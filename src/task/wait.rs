@@ -12,7 +12,8 @@ pub struct AsCompleted<T>(Watch<T>);
 
 /// Iterates over the results of green threads, in the order in which they end, each with the position of its handle.
 ///
-/// Each step waits until another one has ended. Those of an iterator that is dropped run on by themselves.
+/// Each step waits until another one has ended. Those of an iterator that is dropped run on by themselves. The caller's own handle among
+/// them never ends.
 ///
 /// # Suspension
 ///
@@ -73,7 +74,7 @@ impl<T> Waited<T> {
 }
 
 /// Waits until one, or all, of the green threads have ended, at most for `timeout`. Nothing is cancelled: the handles of those that run on
-/// are given back.
+/// are given back. The caller's own handle among them never ends.
 ///
 /// # Suspension
 ///

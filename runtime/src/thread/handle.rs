@@ -328,6 +328,7 @@ impl<T> JoinHandle<T> {
     }
 
     /// Has `f` called with the result when the green thread has ended, on a green thread that waits for that; and lets go of the handle.
+    /// If the runtime ends first, `f` is dropped.
     ///
     /// # Panics
     ///
