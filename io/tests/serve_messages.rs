@@ -651,6 +651,8 @@ fn a_shutdown_in_the_midst_of_traffic_ends_every_connection() {
                     thread::spawn(move || -> io::Result<()> {
                         loop {
                             let client = TcpStream::connect(addr)?;
+                            // Once the server is gone, its port may be somebody else's, who does not answer.
+                            client.set_read_timeout(Some(Duration::from_millis(200)))?;
                             for _ in 0..number {
                                 ask(&client)?;
                             }
