@@ -168,7 +168,7 @@ impl<D: 'static> Fiber<D> {
     }
 
     /// The top of the frames.
-    #[cfg(debug_assertions)]
+    #[cfg(stack_scan)]
     pub(crate) fn top(&self) -> usize {
         self.0.addr().get()
     }

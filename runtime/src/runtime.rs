@@ -154,7 +154,10 @@ impl Builder {
     /// 3. no guard that is tied to its OS thread,
     ///
     /// and touches no thread-local in code that the compiler may inline together with a suspension: it may keep the address.
-    /// Debug builds look for the first and the last when a green thread moves, and panic in it.
+    /// Optimised builds with debug assertions (`opt-level` 1 or more in the profile) look for the first and the last when a green thread moves, and panic
+    /// in it. They look for words on its stack that point into thread-locals, living or left there by earlier calls: where one is found in
+    /// a correct program, as is likely if that program is not optimised and this crate is,
+    /// `[profile.dev.package.sward-runtime] debug-assertions = false` turns the look off.
     ///
     /// # Examples
     ///

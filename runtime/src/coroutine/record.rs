@@ -60,8 +60,8 @@ pub(crate) struct Record {
     inner: Cell<Option<NonNull<Self>>>,
     name: Option<Box<str>>,
     guard: Range<usize>,
-    /// Debug builds: the stack pointer of the latest resumer.
-    #[cfg(debug_assertions)]
+    /// For the scan of stacks: the stack pointer of the latest resumer.
+    #[cfg(stack_scan)]
     resumer: Cell<usize>,
 }
 
@@ -81,7 +81,7 @@ impl Record {
             inner: Cell::new(Some(own)),
             name,
             guard,
-            #[cfg(debug_assertions)]
+            #[cfg(stack_scan)]
             resumer: Cell::new(0),
         }
     }
@@ -97,7 +97,7 @@ impl Record {
     pub(super) fn enter(&self) {
         self.outer.set(self.innermost().replace(self.inner.get()));
         self.resumer_unwinds.set(is_unwinding());
-        #[cfg(debug_assertions)]
+        #[cfg(stack_scan)]
         {
             let here = 0u8;
             self.resumer.set((&raw const here).expose_provenance());
@@ -321,8 +321,8 @@ pub(crate) fn overflowed(address: usize) -> Option<Running> {
     Some(Running { guard: record.guard.clone(), name: name.as_ptr(), name_len: name.len(), id: None })
 }
 
-/// Debug builds: of a generator's stack with frames at `address`, its top, and the stack pointer of whoever resumed it.
-#[cfg(debug_assertions)]
+/// For the scan of stacks: of a generator's stack with frames at `address`, its top, and the stack pointer of whoever resumed it.
+#[cfg(stack_scan)]
 pub(crate) fn frames_at(address: usize) -> Option<(usize, usize)> {
     let record = find(address)?;
     Some((ptr::from_ref(record).addr(), record.resumer.get()))

@@ -55,7 +55,7 @@
 pub(crate) mod current;
 pub(crate) mod idle;
 pub(crate) mod poller;
-#[cfg(debug_assertions)]
+#[cfg(stack_scan)]
 mod scan;
 mod search;
 pub(crate) mod shutdown;
@@ -153,8 +153,8 @@ pub(crate) struct Remote {
     /// Tasks spawned here, and finished here. Written by the worker alone.
     pub(crate) spawns: AtomicU64,
     pub(crate) ends: AtomicU64,
-    /// Debug builds: where the thread-locals of its OS thread lie.
-    #[cfg(debug_assertions)]
+    /// For the scan of stacks: where the thread-locals of its OS thread lie.
+    #[cfg(stack_scan)]
     pub(crate) tls: OnceLock<std::ops::Range<usize>>,
 }
 
@@ -205,7 +205,7 @@ impl Shared {
                 sleeper: Sleeper::default(),
                 spawns: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
-                #[cfg(debug_assertions)]
+                #[cfg(stack_scan)]
                 tls: OnceLock::new(),
             })
         };

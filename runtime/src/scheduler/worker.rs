@@ -139,7 +139,7 @@ impl Worker {
         current::set(&raw const self);
         let _resign = Resign;
         self.remote().sleeper.adopt();
-        #[cfg(debug_assertions)]
+        #[cfg(stack_scan)]
         let _ = self.remote().tls.set(super::scan::tls_range());
         loop {
             if self.shared.phase.load(Relaxed) != RUNNING && !self.obey_phase() {
@@ -360,7 +360,7 @@ impl Worker {
                 return;
             }
         } else {
-            #[cfg(debug_assertions)]
+            #[cfg(stack_scan)]
             if super::scan::must_stay(&task, self.index, &self.shared) {
                 return self.shared.send_home(task);
             }

@@ -116,14 +116,14 @@ pub(crate) struct Started {
     pub(crate) unwinding: Cell<bool>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
-    /// Debug builds: the stack pointer at the latest suspension, for the scan before a move.
-    #[cfg(debug_assertions)]
+    /// For the scan before a move: the stack pointer at the latest suspension.
+    #[cfg(stack_scan)]
     pub(crate) sp: Cell<usize>,
-    /// Debug builds: the worker on which it last ran.
-    #[cfg(debug_assertions)]
+    /// The same: the worker on which it last ran.
+    #[cfg(stack_scan)]
     pub(crate) last: Cell<u32>,
-    /// Debug builds: a word of the suspended stack that points into the old worker's thread-locals.
-    #[cfg(debug_assertions)]
+    /// The same: a word of the suspended stack that points into the old worker's thread-locals.
+    #[cfg(stack_scan)]
     pub(crate) tls_hit: Cell<usize>,
 }
 
@@ -136,11 +136,11 @@ impl Started {
             bound: Cell::new(None),
             unwinding: Cell::new(false),
             counted: Cell::new(false),
-            #[cfg(debug_assertions)]
+            #[cfg(stack_scan)]
             sp: Cell::new(0),
-            #[cfg(debug_assertions)]
+            #[cfg(stack_scan)]
             last: Cell::new(NO_HOME),
-            #[cfg(debug_assertions)]
+            #[cfg(stack_scan)]
             tls_hit: Cell::new(0),
         }
     }
@@ -396,7 +396,7 @@ impl Header {
     #[inline(always)]
     pub(crate) fn suspend(&self, why: Suspend) {
         let fiber = self.running();
-        #[cfg(debug_assertions)]
+        #[cfg(stack_scan)]
         {
             let here = 0u8;
             fiber.data().sp.set((&raw const here).expose_provenance());
@@ -409,10 +409,10 @@ impl Header {
     ///
     /// # Panics
     ///
-    /// In debug builds in roaming mode, if its stack pointed into thread-locals.
+    /// In builds that scan stacks, in roaming mode: if its stack pointed into thread-locals.
     #[inline(always)]
     pub(crate) fn panic_if_caught(&self) {
-        #[cfg(debug_assertions)]
+        #[cfg(stack_scan)]
         assert!(
             self.started().tls_hit.replace(0) == 0,
             "green thread '{}' (id {}, spawned at {}) was suspended while its stack pointed into thread-local storage, \
