@@ -1,14 +1,12 @@
 //! Actors: the order of messages, room in mailboxes, calls, and every way to end.
 
-mod common;
-
 use std::{
     collections::{HashMap, HashSet},
     sync::mpsc,
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     DropToken, Drops, ON_PURPOSE, each_config, each_mode, each_run, os_thread_id, stress, wait_until,
 };
 use sward::{

@@ -1,10 +1,8 @@
 //! Supervisors: which children are started again, in what order, how often; what is kept; trees.
 
-mod common;
-
 use std::{mem, time::Duration};
 
-use common::{DropToken, Drops, ON_PURPOSE, each_config, each_run, stress, wait_until};
+use crate::common::{DropToken, Drops, ON_PURPOSE, each_config, each_run, stress, wait_until};
 use sward::{
     actor::{self, Actor, Addr, Builder, CallError, Context, Exit, Reply, Restart, Strategy, Supervisor},
     cancel,

@@ -1,7 +1,5 @@
 //! `#[sward::main]` and `#[sward::test]`: what they run on, and how a test fails that takes too long.
 
-mod common;
-
 use std::{num::ParseIntError, time::Duration};
 
 use sward::{runtime::Handle, thread};
@@ -38,7 +36,7 @@ fn a_test_for_each_number() -> Result<(), ParseIntError> {
 #[expect(unused_variables, reason = "an attribute is the body's")]
 #[should_panic(expected = "on purpose")]
 fn attributes_of_a_list_of_tests() {
-    common::quiet_panics();
+    crate::common::quiet_panics();
     let unused = 1;
     panic!("on purpose");
 }
@@ -52,7 +50,7 @@ fn a_test_that_waits_for_ever_fails() {
 #[sward::test]
 #[should_panic(expected = "on purpose")]
 fn a_panic_is_the_tests() {
-    common::quiet_panics();
+    crate::common::quiet_panics();
     thread::scope(|s| {
         s.spawn(|| ());
         panic!("on purpose");

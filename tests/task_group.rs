@@ -1,8 +1,6 @@
 //! Groups, `as_completed`, `wait`, `gather`, `race`: results in their order, failures as they should be.
 #![expect(clippy::unit_arg, reason = "to park for ever is all that some of them do")]
 
-mod common;
-
 use std::{
     sync::{
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
 use sward::{
     channel,
     sync::{Arc, WaitGroup},

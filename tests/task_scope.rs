@@ -1,8 +1,6 @@
 //! Scopes: what they wait for, what a failure ends, and what comes of them.
 #![expect(clippy::unit_arg, reason = "to park for ever is all that some of them do")]
 
-mod common;
-
 use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
 use sward::{
     cancel,
     sync::{Mutex, Semaphore, WaitGroup},
@@ -292,7 +290,7 @@ fn a_limit_holds() {
 
 #[test]
 fn it_works_on_an_os_thread() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let result = task::scope(|s| {
         let value = s.spawn(|| Ok(20));
         s.spawn(|| Err::<(), _>("child"));

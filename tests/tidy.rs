@@ -254,3 +254,27 @@ fn crates_depend_downwards() {
         }
     }
 }
+
+#[test]
+fn every_file_of_tests_is_compiled() {
+    let tree = Tree::read();
+    let mut forgotten = Vec::new();
+    for file in tree.files.iter().filter(|file| file.is_source()) {
+        let Some((dir, name)) = file.path.rsplit_once('/').filter(|(dir, _)| dir.ends_with("tests")) else {
+            continue;
+        };
+        let module = name.trim_end_matches(".rs");
+        let main = tree.files.iter().find(|main| main.path == format!("{dir}/main.rs"));
+        let Some(main) = main else { continue };
+        let manifest = Path::new(&tree.root).join(dir).with_file_name("Cargo.toml");
+        let manifest = fs::read_to_string(manifest).expect("each crate has one");
+        let is_module = main.code().any(|code| code == format!("mod {module};"));
+        if !is_module && !manifest.contains(&format!("path = \"tests/{name}\"")) {
+            forgotten.push(&file.path);
+        }
+    }
+    assert!(
+        forgotten.is_empty(),
+        "neither a module of their `main.rs` nor a test of their own: {forgotten:#?}"
+    );
+}

@@ -1,7 +1,5 @@
 //! Operations that are cut short while the thread goes on: nothing was transferred by them, and what comes later is there for the next.
 
-mod common;
-
 use std::{
     io::{self, Read, Write},
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, listen, runtimes, watchdog};
+use crate::common::{everywhere, listen, runtimes, watchdog};
 use sward_io::{
     fs::File,
     net::{TcpListener, TcpStream, UdpSocket},
@@ -221,7 +219,7 @@ fn a_pipe_and_a_lock_of_a_file_can_be_waited_for_under_a_limit() {
             reader.read_exact(&mut buf).expect("to be read");
             assert_eq!(&buf, b"pipe");
 
-            let dir = common::fs::fresh_dir();
+            let dir = crate::common::fs::fresh_dir();
             let path = dir.path().join("lock");
             let ours = std::fs::File::create(&path).expect("a file");
             ours.lock().expect("free");

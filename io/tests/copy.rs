@@ -1,14 +1,12 @@
 //! Copying from descriptor to descriptor: every byte, in order; ends and errors in the middle; who else runs meanwhile.
 
-mod common;
-
 use std::{
     io::{self, Cursor, ErrorKind, Read, Write},
     net::Shutdown,
     os::fd::OwnedFd,
 };
 
-use common::{
+use crate::common::{
     everywhere, pair,
     process::{alone, descriptors, one_worker},
     runtimes, settle, watchdog,

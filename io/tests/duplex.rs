@@ -1,7 +1,5 @@
 //! Streams in memory: bytes in order, ends, limits, many at both ends, cancellation.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
@@ -9,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere,
     process::{Returned, until_waiting},
     runtimes, settle, stress, watchdog,

@@ -1,7 +1,5 @@
 //! The end of a runtime in the middle of operations on files: nothing is lost, nothing happens twice.
 
-mod common;
-
 use std::{
     fs::File as StdFile,
     io::{Read, Seek, Write},
@@ -11,7 +9,7 @@ use std::{
     },
 };
 
-use common::{
+use crate::common::{
     fs::{fifo, fresh_dir, pattern, write_cold},
     runtimes, watchdog,
 };
@@ -101,7 +99,7 @@ fn a_wait_for_a_stream_ends_and_takes_nothing() {
             runtime.handle().spawn(move || File::open(&path).and_then(|mut file| file.read(&mut [0; 99]))),
             runtime.handle().spawn(move || (&foreign).read(&mut [0; 99])),
         ];
-        runtime.run(common::settle);
+        runtime.run(crate::common::settle);
         drop(runtime);
         for reader in readers {
             assert!(reader.join().expect_err("cancelled").is::<Cancelled>());
@@ -134,7 +132,7 @@ fn text_that_was_read_from_a_stream_is_kept() {
         // All of it has been read once there is room for a whole pipe again.
         let left = || rustix::io::ioctl_fionread(&writer).expect("a pipe");
         wait_until(|| left() == 0);
-        runtime.run(common::settle);
+        runtime.run(crate::common::settle);
         drop(runtime);
         assert!(reading.join().expect_err("cancelled").is::<Cancelled>());
         assert_eq!(*kept.lock(), "> hellö");
@@ -152,7 +150,7 @@ fn a_fifo_that_never_opens_holds_nobody_up() {
             let path = path.clone();
             move || File::open(path).map(drop)
         });
-        runtime.run(common::settle);
+        runtime.run(crate::common::settle);
         drop(runtime);
         assert!(opening.join().expect_err("cancelled").is::<Cancelled>());
         // The call that was left behind ends, if it has come that far, and closes what it has opened.
@@ -202,7 +200,7 @@ fn destructors_of_a_cancelled_green_thread_use_files() {
             let _footer = footer;
             thread::park();
         });
-        runtime.run(common::settle);
+        runtime.run(crate::common::settle);
         drop(runtime);
         assert!(parked.join().expect_err("cancelled").is::<Cancelled>());
         assert_eq!(std::fs::read(&path).expect("it is there"), b"the end");

@@ -1,14 +1,12 @@
 //! Many green threads and many files; many green threads and one file.
 
-mod common;
-
 use std::{
     io::{self, BufRead, BufReader, Read, Write},
     os::unix::fs::FileExt,
     sync::Arc,
 };
 
-use common::{
+use crate::common::{
     everywhere,
     fs::{PAGE, everywhere_in, fresh_dir, pattern, write_cold},
     runtimes, stress, watchdog,

@@ -1,14 +1,12 @@
 //! Conversions of files from and to `std`'s files, descriptors and child processes.
 
-mod common;
-
 use std::{
     io::{self, Read, Seek, Write},
     os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     process::{Command, Stdio},
 };
 
-use common::fs::{everywhere_in, fifo};
+use crate::common::fs::{everywhere_in, fifo};
 use rustix::fs::OFlags;
 use sward_io::fs::{File, OpenOptions};
 use sward_runtime::thread;
@@ -73,7 +71,7 @@ fn streams_that_are_given_up_block_as_in_std() {
         clone.read_exact(&mut byte)?;
         assert_eq!(&byte, b"b");
         let reader = thread::spawn(move || clone.read(&mut [0; 8]));
-        common::settle();
+        crate::common::settle();
         assert!(!reader.is_finished());
         theirs.write_all(b"cde")?;
         assert_eq!(reader.join().expect("no panic")?, 3);

@@ -1,7 +1,5 @@
 //! Directories do what those of `std` do.
 
-mod common;
-
 use std::{
     collections::HashSet,
     io::{self, ErrorKind},
@@ -10,7 +8,7 @@ use std::{
     process::{Command, Stdio},
 };
 
-use common::fs::{everywhere_in, fresh_dir};
+use crate::common::fs::{everywhere_in, fresh_dir};
 use sward_io::fs::{self, DirBuilder, File};
 use sward_runtime::thread;
 
@@ -94,7 +92,7 @@ fn an_error_among_the_entries_comes_once() -> io::Result<()> {
     while !std::fs::read_to_string(format!("/proc/{}/stat", child.id()))?.contains(") Z ") {
         std::thread::yield_now();
     }
-    common::everywhere(|| {
+    crate::common::everywhere(|| {
         let Ok(entries) = fs::read_dir(&path) else { return Ok(()) };
         assert!(entries.filter(Result::is_err).take(2).count() < 2);
         Ok(())
@@ -198,7 +196,7 @@ fn a_reader_of_a_directory_may_move_on_to_another_thread() {
     for n in 0..300 {
         std::fs::write(dir.path().join(n.to_string()), "").expect("a file");
     }
-    common::everywhere(|| {
+    crate::common::everywhere(|| {
         let mut entries = fs::read_dir(dir.path())?;
         assert!(entries.next().is_some());
         let on_green = thread::spawn(move || (entries.by_ref().take(150).count(), entries));

@@ -1,14 +1,12 @@
 //! Files do what those of `std` do.
 
-mod common;
-
 use std::{
     io::{ErrorKind, IoSlice, IoSliceMut, Read, Seek, SeekFrom, Write},
     os::unix::fs::{FileExt, OpenOptionsExt, PermissionsExt},
     time::{Duration, SystemTime},
 };
 
-use common::fs::{everywhere_in, pattern, write_cold};
+use crate::common::fs::{everywhere_in, pattern, write_cold};
 use sward_io::fs::{self, File, FileTimes, OpenOptions, Permissions};
 
 #[test]

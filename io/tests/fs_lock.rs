@@ -1,10 +1,8 @@
 //! Locks on files: those of `std`, for green threads.
 
-mod common;
-
 use std::{io, path::Path};
 
-use common::{
+use crate::common::{
     fs::{everywhere_in, fresh_dir},
     runtimes, settle, watchdog,
 };

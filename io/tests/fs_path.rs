@@ -1,14 +1,12 @@
 //! Functions of paths do what those of `std` do.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind},
     os::unix::fs::{MetadataExt, PermissionsExt, symlink},
     path::Path,
 };
 
-use common::fs::{everywhere_in, pattern};
+use crate::common::fs::{everywhere_in, pattern};
 use sward_io::{
     fs::{self, File, Permissions},
     os::unix,

@@ -1,7 +1,5 @@
 //! What is no regular file: FIFOs, pipes, devices, files of the kernel; and files past the cache.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Seek, Write},
     os::{
@@ -11,7 +9,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use common::fs::{everywhere_in, fifo, fresh_dir, pattern};
+use crate::common::fs::{everywhere_in, fifo, fresh_dir, pattern};
 use rustix::pty::OpenptFlags;
 use sward_io::fs::{self, File, OpenOptions};
 use sward_runtime::thread;
@@ -51,14 +49,14 @@ fn a_fifo_opens_when_both_ends_are_there() {
                 Ok(text)
             }
         });
-        common::settle();
+        crate::common::settle();
         assert!(!reader.is_finished());
         let mut writer = OpenOptions::new().write(true).open(&path)?;
         writer.write_all("hellö, ".as_bytes())?;
-        common::settle();
+        crate::common::settle();
         writer.write_all(b"world!")?;
         // The end comes with the last writer's.
-        common::settle();
+        crate::common::settle();
         assert!(!reader.is_finished());
         drop(writer);
         assert_eq!(reader.join().expect("no panic")?, "hellö, world!");
@@ -77,7 +75,7 @@ fn whoever_waits_for_a_stream_leaves_the_worker_to_others() {
                 let mut byte = [0];
                 reader.read_exact(&mut byte).map(|()| byte[0])
             });
-            common::settle();
+            crate::common::settle();
             assert!(!waiting.is_finished());
             writer.write_all(b"!")?;
             assert_eq!(waiting.join().expect("no panic")?, b'!');
@@ -127,7 +125,7 @@ fn the_end_of_a_stream_comes_again_and_again_until_there_is_a_writer() {
             let mut byte = [0];
             reader.read_exact(&mut byte).map(|()| reader)
         });
-        common::settle();
+        crate::common::settle();
         writer.write_all(b"x")?;
         let mut reader = reading.join().expect("no panic")?;
         drop(writer);
@@ -156,8 +154,8 @@ fn streams_have_no_position() {
 
 #[test]
 fn streams_do_not_occupy_the_pool() {
-    let _watchdog = common::watchdog();
-    for runtime in common::runtimes() {
+    let _watchdog = crate::common::watchdog();
+    for runtime in crate::common::runtimes() {
         let dir = fresh_dir();
         runtime.run(|| {
             let mut writer = both_ends(dir.path()).expect("a FIFO");
@@ -167,7 +165,7 @@ fn streams_do_not_occupy_the_pool() {
                     thread::spawn(move || reader.read_exact(&mut [0]))
                 })
                 .collect();
-            common::settle();
+            crate::common::settle();
             // There is still somebody to do this.
             fs::write(dir.path().join("file"), "free").expect("to be written");
             writer.write_all(&[0; MORE_THAN_THE_POOL]).expect("there is room");
@@ -204,7 +202,7 @@ fn a_stream_of_a_green_thread_works_on_an_os_thread() {
             reader.read_exact(&mut buffer).map(|()| buffer)
         });
         writer.write_all(b"o")?;
-        common::settle();
+        crate::common::settle();
         writer.write_all(b"k")?;
         assert_eq!(&reading.join().expect("no panic")?, b"ok");
         Ok(())
@@ -229,11 +227,11 @@ fn terminals_are_waited_for() {
             terminal.write_all(b"read")?;
             io::Result::Ok((line[..read].to_vec(), terminal))
         });
-        common::settle();
+        crate::common::settle();
         assert!(!waiting.is_finished());
         // A line at a time.
         master.write_all(b"hel")?;
-        common::settle();
+        crate::common::settle();
         assert!(!waiting.is_finished());
         master.write_all(b"lo\n")?;
         let (line, _terminal) = waiting.join().expect("no panic")?;
@@ -290,7 +288,7 @@ fn a_file_that_tells_what_happens_is_waited_for() {
         rustix::fs::inotify::add_watch(&inotify, dir, rustix::fs::inotify::WatchFlags::CREATE)?;
         let mut inotify = File::from(inotify);
         let waiting = thread::spawn(move || inotify.read(&mut [0; 512]));
-        common::settle();
+        crate::common::settle();
         assert!(!waiting.is_finished());
         fs::write(dir.join("new"), "")?;
         assert!(waiting.join().expect("no panic")? > 0);
@@ -326,8 +324,8 @@ fn files_past_the_cache_are_read_and_written() {
         assert!(buffer[..4096] == contents[..4096]);
         Ok(())
     };
-    let _watchdog = common::watchdog();
-    for runtime in common::runtimes() {
+    let _watchdog = crate::common::watchdog();
+    for runtime in crate::common::runtimes() {
         runtime.run(|| is_whole(&path).expect("the test"));
     }
 }

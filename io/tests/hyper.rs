@@ -1,7 +1,5 @@
 //! What hyper needs: connections, an executor, a timer.
 
-mod common;
-
 use std::{
     convert::Infallible,
     io,
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{everywhere, pair, runtimes, watchdog};
+use crate::common::{everywhere, pair, runtimes, watchdog};
 use futures_lite::future::zip;
 use hyper::{
     Request, Response,

@@ -1,14 +1,12 @@
 //! Pipes: bytes in order, ends, many at both ends, conversions, and the ends of runtimes.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     sync::mpsc,
 };
 
-use common::{
+use crate::common::{
     everywhere,
     process::{Returned, alone, descriptors, in_role, one_worker, role, until_waiting},
     runtimes, settle, stress, watchdog,

@@ -1,7 +1,5 @@
 //! Sockets in futures, and futures as streams: bytes in order, wakes, ends, who gives way, and the ends of runtimes.
 
-mod common;
-
 use std::{
     future::poll_fn,
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
@@ -13,7 +11,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use common::{everywhere, pair, process::one_worker, runtimes, settle, watchdog};
+use crate::common::{everywhere, pair, process::one_worker, runtimes, settle, watchdog};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::zip};
 use socket2::SockRef;
 use sward_io::{

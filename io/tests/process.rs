@@ -1,7 +1,5 @@
 //! Child processes: what `std` does, seen from green threads and OS threads.
 
-mod common;
-
 use std::{
     env,
     ffi::OsStr,
@@ -11,7 +9,7 @@ use std::{
     path::Path,
 };
 
-use common::everywhere;
+use crate::common::everywhere;
 use sward_io::{
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio},
@@ -193,13 +191,13 @@ fn what_runs_before_the_program_can_prevent_it() {
 #[test]
 fn exec_replaces_the_process() {
     let name = "exec_replaces_the_process";
-    if common::process::role().is_some() {
+    if crate::common::process::role().is_some() {
         let error = Command::new("/no/such/program").exec();
         assert_eq!(error.kind(), ErrorKind::NotFound);
         let error = shell("echo it is me; exit 9").exec();
         panic!("it came back: {error}");
     }
-    let output = common::process::in_role(name, "exec").output().expect("it runs");
+    let output = crate::common::process::in_role(name, "exec").output().expect("it runs");
     assert_eq!(output.status.code(), Some(9));
     assert!(String::from_utf8_lossy(&output.stdout).ends_with("it is me\n"));
 }

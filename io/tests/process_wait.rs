@@ -1,7 +1,5 @@
 //! Waiting for children: many at once, with a limit, from elsewhere, cancelled; and what is left of them afterwards.
 
-mod common;
-
 use std::{
     io::{self, Read, Write},
     os::unix::process::ExitStatusExt,
@@ -9,12 +7,15 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere,
-    process::{Returned, alone, descriptors, one_worker, send, until_waiting, yield_until, zombies},
+    process::{
+        Returned, alone, descriptors, limit_descriptors, one_worker, send, until_waiting, yield_until,
+        zombies,
+    },
     runtimes, settle, stress, watchdog,
 };
-use rustix::process::{Resource, Rlimit, Signal, getrlimit, setrlimit};
+use rustix::process::Signal;
 use sward_io::process::{Child, Command, Stdio};
 use sward_runtime::{
     cancel::{self, Cancelled},
@@ -364,8 +365,7 @@ fn a_child_is_waited_for_without_descriptors_left() {
             let mut child = endless().expect("a child");
             // The runtime needs descriptors of its own, to begin with.
             assert_eq!(runtime.run(|| child.wait_timeout(NO_TIME)).expect("its own child"), None);
-            let limit = getrlimit(Resource::Nofile);
-            setrlimit(Resource::Nofile, Rlimit { current: Some(0), ..limit }).expect("lowered");
+            let limit = limit_descriptors(0);
             runtime.run(|| {
                 let start = Instant::now();
                 assert_eq!(child.wait_timeout(Duration::from_millis(20)).expect("its own child"), None);
@@ -373,7 +373,7 @@ fn a_child_is_waited_for_without_descriptors_left() {
                 child.kill().expect("its own child");
                 assert!(!child.wait().expect("its own child").success());
             });
-            setrlimit(Resource::Nofile, limit).expect("as it was");
+            drop(limit);
         }
     });
 }

@@ -1,7 +1,5 @@
 //! Servers with a green thread for each connection: limits, errors, and shutdowns.
 
-mod common;
-
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
@@ -14,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, listen, runtimes, settle, stress, watchdog};
+use crate::common::{everywhere, listen, runtimes, settle, stress, watchdog};
 use socket2::SockRef;
 use sward_io::{
     net::{ServeError, ServeOptions, TcpListener, TcpStream, serve},

@@ -1,7 +1,5 @@
 //! Connections whose end waits, and ends at awkward times: of a server that holds them while they are idle.
 
-mod common;
-
 use std::{
     io::{self, Read, Write},
     net::SocketAddr,
@@ -14,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{everywhere, listen, runtimes, settle, watchdog};
+use crate::common::{everywhere, listen, runtimes, settle, watchdog};
 use sward_io::net::{ServeOptions, Server, TcpStream, serve_messages};
 use sward_runtime::{cancel, runtime::Handle, thread};
 

@@ -1,7 +1,5 @@
 //! Servers whose connections have a stack only while there is something to do.
 
-mod common;
-
 use std::{
     cell::Cell,
     io::{self, BufReader, Read, Write},
@@ -16,7 +14,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{everywhere, listen, runtimes, settle, stress, watchdog};
+use crate::common::{everywhere, listen, runtimes, settle, stress, watchdog};
 use socket2::SockRef;
 use sward_io::{
     net::{ServeOptions, Server, TcpStream, serve_messages},

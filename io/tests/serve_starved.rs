@@ -1,13 +1,8 @@
 //! Servers when there are no descriptors left, and that they lose none. In a child process, since the limit is the process's.
 
-mod common;
-
 use std::{
-    env,
-    fs::{self, File},
     io::{Read, Write},
     ops::ControlFlow,
-    process::Command,
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -15,31 +10,22 @@ use std::{
     time::Duration,
 };
 
-use common::{listen, runtimes, watchdog};
+use crate::common::{
+    listen,
+    process::{alone, descriptors, limit_descriptors, open_all},
+    runtimes,
+};
 use sward_io::net::{ServeError, ServeOptions, Server, TcpStream, serve, serve_messages};
 use sward_runtime::thread;
 
-const CHILD: &str = "SWARD_TEST_SERVE_STARVED";
-
 #[test]
 fn a_server_recovers_when_there_are_descriptors_again_and_leaks_none() {
-    let _watchdog = watchdog();
-    if env::var_os(CHILD).is_some() {
+    alone("a_server_recovers_when_there_are_descriptors_again_and_leaks_none", || {
         for runtime in runtimes() {
             runtime.run(|| starve(false));
             runtime.run(|| starve(true));
         }
-        return;
-    }
-    let name = "a_server_recovers_when_there_are_descriptors_again_and_leaks_none";
-    let program = env::current_exe().expect("the test");
-    let output = Command::new(program).args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
-    let output = output.expect("a child");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-}
-
-fn descriptors() -> usize {
-    fs::read_dir("/proc/self/fd").expect("Linux").count()
+    });
 }
 
 /// A server that sends back what it gets, of one kind or the other.
@@ -80,16 +66,8 @@ fn starve(by_message: bool) {
     ask(&first);
     let before = descriptors();
 
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a live `rlimit`.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    let lowered = libc::rlimit { rlim_cur: 200, ..limit };
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const lowered) }, 0);
-    let mut files = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        files.push(file);
-    }
+    let limit = limit_descriptors(200);
+    let mut files = open_all();
     // For the client's end.
     drop(files.pop());
     let second = TcpStream::connect(addr).expect("connected");
@@ -98,10 +76,10 @@ fn starve(by_message: bool) {
     }
     ask(&first);
     assert_eq!(server.connections(), 1);
-    drop(files);
+    // All at once: between two that are given back one after the other there may be another shortage.
+    drop(limit);
     ask(&second);
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    drop(files);
 
     let clients: Vec<_> = (0..50).map(|_| TcpStream::connect(addr).expect("connected")).collect();
     clients.iter().for_each(ask);

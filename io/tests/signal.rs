@@ -1,7 +1,5 @@
 //! Signals: who sees which, that none is lost, and the request to end. Each in a process of its own.
 
-mod common;
-
 use std::{
     collections::HashSet,
     io::{self, BufRead, BufReader, Read, Write},
@@ -14,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere,
     process::{alone, descriptors, in_role, one_worker, role, send, until_waiting, yield_until},
     runtimes, settle, stress, watchdog,

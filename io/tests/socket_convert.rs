@@ -1,8 +1,6 @@
 //! Conversions of UDP and Unix sockets from and to `std`'s sockets, `socket2`'s and descriptors.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     fmt::Debug,
     io::{self, ErrorKind, Read, Write},
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, settle};
+use crate::common::{everywhere, settle};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use sward_io::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -57,7 +55,7 @@ fn every_socket_goes_there_and_back() {
         socket.send_to(b"x", socket.local_addr()?)?;
         assert_eq!(socket.recv(&mut [0; 4])?, 1);
 
-        let listener = round_trip::<_, std::os::unix::net::UnixListener>(common::unix::listen()?)?;
+        let listener = round_trip::<_, std::os::unix::net::UnixListener>(crate::common::unix::listen()?)?;
         let client = UnixStream::connect_addr(&listener.local_addr()?)?;
         let mut client = round_trip::<_, std::os::unix::net::UnixStream>(client)?;
         client.write_all(b"x")?;
@@ -142,7 +140,7 @@ fn what_socket2_has_set_up_parks() {
 #[test]
 fn a_listener_of_std_accepts_from_now_on() {
     everywhere(|| {
-        let listener = std::os::unix::net::UnixListener::bind_addr(&common::unix::name())?;
+        let listener = std::os::unix::net::UnixListener::bind_addr(&crate::common::unix::name())?;
         let addr = listener.local_addr()?;
         let listener = UnixListener::from(listener);
         thread::scope(|scope| {

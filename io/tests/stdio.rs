@@ -3,8 +3,6 @@
 //! The child runs the same test in a role of its own. What it writes itself begins after a line that says so, since the harness writes too.
 #![expect(clippy::print_stdout, reason = "what `std` prints is a part of it")]
 
-mod common;
-
 use std::{
     fs::File,
     io::{self as std_io, BufReader, ErrorKind},
@@ -16,7 +14,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     process::{in_role, one_worker, role, until_waiting},
     settle, watchdog,
 };

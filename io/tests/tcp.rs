@@ -1,13 +1,11 @@
 //! Connections and listeners do what those of `std` do.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     net::{Ipv4Addr, Ipv6Addr, Shutdown, SocketAddr},
 };
 
-use common::{everywhere, listen, nobody, pair, settle};
+use crate::common::{everywhere, listen, nobody, pair, settle};
 use sward_io::net::{TcpListener, TcpStream, ToSocketAddrs};
 use sward_runtime::thread;
 

@@ -1,7 +1,5 @@
 //! Clones of a socket are handles of their own to one connection.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
@@ -9,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, listen, pair, settle};
+use crate::common::{everywhere, listen, pair, settle};
 use sward_io::net::TcpStream;
 use sward_runtime::thread;
 

@@ -1,7 +1,5 @@
 //! Many green threads on one socket, and many sockets.
 
-mod common;
-
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, listen, pair, runtimes, settle, stress, watchdog};
+use crate::common::{everywhere, listen, pair, runtimes, settle, stress, watchdog};
 use socket2::SockRef;
 use sward_io::net::{TcpListener, TcpStream};
 use sward_runtime::thread;

@@ -1,14 +1,12 @@
 //! Conversions from and to `std`'s sockets and descriptors.
 
-mod common;
-
 use std::{
     io::{ErrorKind, Read, Write},
     os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     time::Duration,
 };
 
-use common::{everywhere, listen, pair, settle};
+use crate::common::{everywhere, listen, pair, settle};
 use socket2::SockRef;
 use sward_io::net::{TcpListener, TcpStream};
 use sward_runtime::thread;

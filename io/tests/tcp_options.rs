@@ -1,13 +1,11 @@
 //! Timeouts, modes and socket options.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, Read, Write},
     time::{Duration, Instant},
 };
 
-use common::{everywhere, listen, nobody, pair};
+use crate::common::{everywhere, listen, nobody, pair};
 use sward_io::net::TcpStream;
 use sward_runtime::thread;
 

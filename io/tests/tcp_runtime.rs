@@ -1,7 +1,5 @@
 //! Sockets and runtimes: their ends, several of them, and none.
 
-mod common;
-
 use std::{
     convert::Infallible,
     io::{self, Read, Write},
@@ -9,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, listen, pair, runtimes, settle, watchdog};
+use crate::common::{everywhere, listen, pair, runtimes, settle, watchdog};
 use sward_io::{
     Reactor, RuntimeClosed,
     net::{TcpListener, TcpStream},

@@ -1,24 +1,20 @@
 //! Accepting when there are no descriptors left. In a child process, since the limit is the process's.
 
-mod common;
-
 use std::{
-    env,
-    fs::File,
     io,
-    process::Command,
     time::{Duration, Instant},
 };
 
-use common::{listen, runtimes, watchdog};
+use crate::common::{
+    listen,
+    process::{alone, limit_descriptors, open_all},
+    runtimes,
+};
 use sward_io::net::{TcpListener, TcpStream};
-
-const CHILD: &str = "SWARD_TEST_STARVED";
 
 #[test]
 fn accept_without_descriptors_fails_without_spinning_and_recovers() {
-    let _watchdog = watchdog();
-    if env::var_os(CHILD).is_some() {
+    alone("accept_without_descriptors_fails_without_spinning_and_recovers", || {
         for runtime in runtimes() {
             let listener = listen().expect("a listener");
             let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
@@ -27,28 +23,13 @@ fn accept_without_descriptors_fails_without_spinning_and_recovers() {
             starve(&|| runtime.run(|| listener.accept().map(drop)), &listener);
             drop(client);
         }
-        return;
-    }
-    let name = "accept_without_descriptors_fails_without_spinning_and_recovers";
-    let program = env::current_exe().expect("the test");
-    let output = Command::new(program).args([name, "--exact", "--nocapture"]).env(CHILD, "1").output();
-    let output = output.expect("a child");
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    });
 }
 
 /// Takes all descriptors, tries to accept, gives one back, and accepts.
 fn starve(accept: &dyn Fn() -> io::Result<()>, listener: &TcpListener) {
-    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
-    // SAFETY: `limit` is a live `rlimit`.
-    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NOFILE, &raw mut limit) }, 0);
-    let lowered = libc::rlimit { rlim_cur: 200, ..limit };
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const lowered) }, 0);
-
-    let mut files = Vec::new();
-    while let Ok(file) = File::open("/dev/null") {
-        files.push(file);
-    }
+    let limit = limit_descriptors(200);
+    let files = open_all();
     let starts = Instant::now();
     for _ in 0..5 {
         let error = accept().expect_err("no descriptors");
@@ -63,6 +44,5 @@ fn starve(accept: &dyn Fn() -> io::Result<()>, listener: &TcpListener) {
 
     drop(files);
     accept().expect("the connection is still there");
-    // SAFETY: as above.
-    assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &raw const limit) }, 0);
+    drop(limit);
 }

@@ -1,7 +1,5 @@
 //! UDP sockets do what those of `std` do.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind},
     net::{Ipv4Addr, Ipv6Addr, SocketAddr},
@@ -9,7 +7,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{everywhere, settle};
+use crate::common::{everywhere, settle};
 use sward_io::net::UdpSocket;
 use sward_runtime::thread;
 

@@ -1,7 +1,5 @@
 //! Many green threads on one UDP socket, its clones, and what ends a wait.
 
-mod common;
-
 use std::{
     io::{self, ErrorKind},
     net::Shutdown,
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, runtimes, settle, stress, unix::duplicate_from, watchdog};
+use crate::common::{everywhere, runtimes, settle, stress, unix::duplicate_from, watchdog};
 use socket2::SockRef;
 use sward_io::{RuntimeClosed, net::UdpSocket};
 use sward_runtime::{cancel::Cancelled, runtime::Builder, thread};

@@ -1,8 +1,6 @@
 //! Many green threads on Unix streams, their clones, and what ends a wait.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, Read, Write},
     net::Shutdown,
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     everywhere, runtimes, settle, stress,
     unix::{duplicate_from, fill},
     watchdog,

@@ -1,8 +1,6 @@
 //! Unix datagram sockets do what those of `std` do.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     convert::Infallible,
     io::{self, ErrorKind},
@@ -19,7 +17,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere, runtimes, settle, stress,
     unix::{Place, duplicate_from, name},
     watchdog,

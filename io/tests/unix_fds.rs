@@ -1,8 +1,6 @@
 //! Descriptors that are passed over Unix sockets: they arrive, they are not inherited, and none is left open.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     fs::File,
     io::{self, ErrorKind, PipeReader, PipeWriter, Read, Write, pipe},
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{everywhere, settle};
+use crate::common::{everywhere, settle};
 use socket2::SockRef;
 use sward_io::os::unix::net::{UnixDatagram, UnixStream};
 use sward_runtime::thread;

@@ -1,8 +1,6 @@
 //! Unix listeners do what those of `std` do.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, Read, Write},
     os::{
@@ -17,7 +15,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     everywhere, runtimes, settle, stress,
     unix::{Place, listen, name},
     watchdog,

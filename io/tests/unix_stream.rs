@@ -1,8 +1,6 @@
 //! Unix connections do what those of `std` do.
 #![cfg(target_os = "linux")]
 
-mod common;
-
 use std::{
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     net::Shutdown,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere, settle,
     unix::{Place, accepted, fill, listen, name},
 };

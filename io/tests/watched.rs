@@ -1,7 +1,5 @@
 //! Any descriptor: waiting, retrying, the mode before and after, and what cannot be watched.
 
-mod common;
-
 use std::{
     fs::File,
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
@@ -14,7 +12,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     everywhere,
     process::{Returned, alone, descriptors, one_worker, until_waiting},
     runtimes, settle, stress, watchdog,

@@ -13,7 +13,6 @@
 //! - `Token::register` does not look whether the token is cancelled: a call is never made;
 //! - `Token::child` does not look again: a child is left alone;
 //! - the store of `cancelled` is Relaxed, or the load in `is_cancelled`; or the step of `State::cancel`: what the canceller wrote is not seen.
-#![cfg(loom)]
 
 use loom::{
     sync::{

@@ -8,7 +8,6 @@
 //! - a message whose sender has given up is not put back into its slot;
 //! - who takes a message does not let a waiting sender in;
 //! - a receiver that finds nothing does not look whether the senders are gone.
-#![cfg(loom)]
 
 use std::time::Instant;
 

@@ -8,7 +8,6 @@
 //! - a waiter does not set `PARKED`, or it is cleared while somebody waits: the waiter is forgotten;
 //! - `notify_one` is content with the first of the list, whose time may be up: the notification is lost;
 //! - `notify_all` stops at those who came before it.
-#![cfg(loom)]
 
 use std::time::Instant;
 

@@ -6,7 +6,6 @@
 //!
 //! - `wake` claims the waiter only, and leaves no note for one that has not begun to wait;
 //! - `wait` does not look at the note under the lock under which it leaves its waker.
-#![cfg(loom)]
 
 use std::task::Wake;
 

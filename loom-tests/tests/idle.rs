@@ -14,7 +14,6 @@
 //! - a worker that was woken as a searcher runs a task of its own without passing the duty on: as above;
 //! - a worker that saw work for all, but was taken off the sleepers by name, forgets it: as above;
 //! - `take` or `cancel_sleep` does not look under the lock whether the worker still sleeps: it runs on two threads (D3).
-#![cfg(loom)]
 
 use std::mem;
 

@@ -6,7 +6,6 @@
 //!
 //! - the exchange in `send` is Relaxed, or the swap in `take` is Relaxed: the taker does not see the payload;
 //! - `take` does not turn the chain round: the order is lost.
-#![cfg(loom)]
 
 use loom::{
     sync::{Arc, atomic::AtomicPtr},

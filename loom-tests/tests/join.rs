@@ -21,7 +21,6 @@
 //! - the exchange in `leave` is Acquire: two who borrow the handle touch the slot at once; as they do if `withdraw` takes the slot
 //!   from `WAITING` too, or `leave` comes before the waker is taken out;
 //! - who joins asks whether the task has finished before it withdraws: it writes the slot from which the task takes a future's waker.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Parker, Plain, check, check_bounded};

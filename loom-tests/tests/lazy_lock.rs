@@ -7,7 +7,6 @@
 //!
 //! - the load in `Once::is_completed` or in `Once::call` is Relaxed, or the swap in `Running`'s drop is: the value is not seen;
 //! - `get` does not ask `Once`: it reads what is being written.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Plain, check, check_bounded};

@@ -13,7 +13,6 @@
 //! - who gives up finds the list empty, and clears `PARKED` after it has released the bucket's lock: as above;
 //! - `hand_over` keeps the lock if nobody is there, or releases it though somebody took it;
 //! - `with` releases the bucket's lock while the list is changed, or a waiter that gives up does not leave the list.
-#![cfg(loom)]
 
 use std::time::Instant;
 

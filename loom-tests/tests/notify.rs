@@ -8,7 +8,6 @@
 //!   exchange in `take_or_announce` or in `try_select` is: what was written before the notification is not seen;
 //! - a waiter does not look for the permit once more under the bucket's lock, or `WAITING` is cleared while somebody waits: it is forgotten;
 //! - `wake` leaves no permit though all have given up: the notification is lost.
-#![cfg(loom)]
 
 use std::time::Instant;
 

@@ -8,7 +8,6 @@
 //! - the load in `is_completed`, in `call` or in `wait_for_completion` is Relaxed, the exchange in `begin` is Relaxed (the function may
 //!   have failed again since the load), or the swap in `Running`'s drop is Relaxed: the value is not seen;
 //! - `park` sets `PARKED` whatever the state is, or `begin` clears it: a waiter is forgotten.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Plain, check, check_bounded};

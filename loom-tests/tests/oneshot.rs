@@ -7,7 +7,6 @@
 //!
 //! - `send` does not look whether the channel is open, or `take` whether the sender is there;
 //! - who sends, or closes, wakes nobody.
-#![cfg(loom)]
 
 use std::time::Instant;
 

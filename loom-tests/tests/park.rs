@@ -12,7 +12,6 @@
 //! - `leave_token` does nothing if the token is there: as the latter;
 //! - `begin_wait` stores instead of adding: a token is lost;
 //! - `Drop` of a waiter that did not wait does not see the claim that came first: as the second.
-#![cfg(loom)]
 
 use loom::{
     sync::{

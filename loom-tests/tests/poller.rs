@@ -12,7 +12,6 @@
 //! - the fence in `announce_deep` or in `must_rouse` is gone: neither sees the other (O2);
 //! - the swap in `Sleeper::wake` is Acquire: the worker's fence does not vouch for the one who took it off the list;
 //! - the worker does not rouse, or the poller thread does not look again after it announced.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{check, check_bounded};

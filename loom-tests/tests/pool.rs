@@ -9,7 +9,6 @@
 //!   does not see that the last one is gone;
 //! - a guard gives its slot back before the object: the next one makes another, and there are two;
 //! - a slot that was acquired is not given back, by who throws its object away: the next waits for ever.
-#![cfg(loom)]
 
 use std::time::Instant;
 

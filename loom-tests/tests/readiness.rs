@@ -11,7 +11,6 @@
 //! - `clear_after_would_block` or `clear_after_short` ignores the tick: as above;
 //! - `transition_to_waiting` does not look at readiness in the same step (I3);
 //! - `pass_on` does nothing, or a reader that was woken does not call it: the next one is forgotten.
-#![cfg(loom)]
 
 use std::mem;
 

@@ -10,7 +10,6 @@
 //! - the last guard leaves `owner` as it is: its thread finds its own number there, and goes in beside another;
 //! - the last guard clears `owner` after it has released the lock: it clears the next holder's, who then waits for itself;
 //! - any guard releases the lock, not just the last one, or `lock_again` does not count: another comes in while a guard is left.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Plain, check, check_bounded};

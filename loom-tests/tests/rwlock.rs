@@ -11,7 +11,6 @@
 //! - `settle` is left out where the last reader or the writer leaves, in `downgrade`, or where a waiter gives up: the next wait for ever;
 //! - `WOKEN` stays though the woken one has the lock, waits again, or has given up; or `CLOSED` though nobody waits: as above;
 //! - `PARKED` is cleared while somebody waits, or a waiter does not look at the word under the bucket's lock: a waiter is forgotten.
-#![cfg(loom)]
 
 use std::time::Instant;
 

@@ -12,7 +12,6 @@
 //! - who is not sent to after all, or waits for a message that another `select` abandoned, is not told; or room that is free again is kept;
 //! - who watches a channel is not told of a message;
 //! - a notification that was selected and abandoned is not passed on.
-#![cfg(loom)]
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},

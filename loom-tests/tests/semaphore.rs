@@ -10,7 +10,6 @@
 //! - `WAITING` stays after `close`: permits are there that nobody can see;
 //! - who gives up does not serve the line: the next waits for ever;
 //! - newcomers take permits while somebody waits: there are fewer than none.
-#![cfg(loom)]
 
 use std::time::Instant;
 

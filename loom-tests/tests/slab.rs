@@ -9,7 +9,6 @@
 //! - the subtraction from `outstanding`, or the addition to it, is Acquire or Release: a chunk is freed before its last use is seen;
 //! - the slab ends without closing the mailbox, or the owner's addition does not free the chunk that it brings to 0: memory is lost;
 //! - the current chunk is not counted in its own `used`: it is retired, and used.
-#![cfg(loom)]
 
 use std::{
     collections::HashMap,

@@ -8,7 +8,6 @@
 //! - the swap in `wake` is Acquire, or the swap in `awake` is Relaxed: what came before the wake is not seen after it;
 //! - `begin` stores instead of exchanging: a wake is lost;
 //! - `cancel_sleep` takes a worker off the list that is not on it any more: its wake stays behind (D3).
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Parker, Plain, check, check_bounded};

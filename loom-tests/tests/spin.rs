@@ -7,7 +7,6 @@
 //!
 //! - the exchange in `try_take` is Relaxed, or the store of the guard's drop is: the holder does not see what the last one did;
 //! - `take_contended` returns as soon as the lock looks free.
-#![cfg(loom)]
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Plain, check};

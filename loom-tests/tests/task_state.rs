@@ -12,7 +12,6 @@
 //! - `claim` ignores the epoch: an older claim ends the next wait;
 //! - `begin_wait` stores instead of adding: a token that comes meanwhile is lost;
 //! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
-#![cfg(loom)]
 
 use loom::{
     sync::{

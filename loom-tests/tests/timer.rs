@@ -11,7 +11,6 @@
 //! - the exchange in `State::end_wait` is Release, or that in `State::park` is Relaxed: the claimer runs a stack that it does not see;
 //! - the waiter leaves its entry in the wheel or in the registry (W1);
 //! - a claimer reads the entry after its claim, or claims after it has released the lock.
-#![cfg(loom)]
 
 use loom::{
     sync::{Arc, Mutex},

@@ -7,7 +7,6 @@
 //! - the load in `get` is Relaxed, or the subtraction is Acquire: who waits does not see what a member did;
 //! - a waiter does not look at the number under the bucket's lock, `WAITING` is cleared while somebody waits, or the last member does not wake:
 //!   the waiter waits for ever.
-#![cfg(loom)]
 
 use std::time::Instant;
 

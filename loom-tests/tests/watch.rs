@@ -7,7 +7,6 @@
 //!
 //! - the addition or the `fetch_or` in `word.rs` is Acquire: who learns of a change, or of the end, does not see what was done before it;
 //! - a change wakes nobody.
-#![cfg(loom)]
 
 use std::time::Instant;
 

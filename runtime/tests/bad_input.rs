@@ -1,7 +1,5 @@
 //! Bad input and exhausted resources: a typed error or a documented panic, and nothing left behind.
 
-mod common;
-
 use std::{
     error::Error,
     io,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, child_case, child_succeeds, each_config, each_run, os_threads, until_os_threads_are_gone,
 };
 use sward_runtime::{
@@ -51,7 +49,7 @@ fn a_million_workers_are_too_many() {
 
 #[test]
 fn a_runtimes_stack_size_is_rounded_up_or_refused() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     for size in [(1 << 30) + 1, 1 << 40, usize::MAX] {
         let error = Builder::new().stack_size(size).build().unwrap_err();
         assert!(error.is_invalid_setting());
@@ -144,7 +142,7 @@ fn a_runtime_that_has_ended_takes_no_green_threads() {
 fn a_suspension_inside_no_suspend_panics_and_leaves_the_green_thread_usable() {
     each_run(|| {
         let ended = thread::spawn(|| 1);
-        common::wait_until(|| ended.is_finished());
+        crate::common::wait_until(|| ended.is_finished());
         let suspensions: [(&str, fn()); 6] = [
             ("park", thread::park),
             ("park_timeout", || thread::park_timeout(Duration::from_millis(1))),
@@ -178,7 +176,7 @@ fn a_suspension_inside_no_suspend_panics_and_leaves_the_green_thread_usable() {
 
 #[test]
 fn no_suspend_on_an_os_thread_forbids_nothing() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     assert_eq!(
         thread::no_suspend(|| {
             thread::yield_now();
@@ -196,18 +194,19 @@ fn a_scope_inside_no_suspend_still_outlives_its_children() {
     const TEST: &str = "a_scope_inside_no_suspend_still_outlives_its_children";
     match child_case() {
         None => {
-            for mode in common::modes() {
-                let output = common::child(TEST, if mode { "roaming" } else { "anchored" });
+            for mode in crate::common::modes() {
+                let output = crate::common::child(TEST, if mode { "roaming" } else { "anchored" });
                 let text = String::from_utf8_lossy(&output.stdout);
                 assert!(!text.contains("USE AFTER END"), "{text}");
             }
         }
         Some(case) => {
-            let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
+            let runtime = crate::common::Config { workers: 1, roaming: case == "roaming" }.build();
             runtime.run(|| {
                 let alive = Arc::new(std::sync::atomic::AtomicBool::new(true));
                 let seen = Arc::clone(&alive);
-                let frame = common::OnDrop(move || alive.store(false, std::sync::atomic::Ordering::SeqCst));
+                let frame =
+                    crate::common::OnDrop(move || alive.store(false, std::sync::atomic::Ordering::SeqCst));
                 let _ = catch_unwind(AssertUnwindSafe(move || {
                     let frame = frame;
                     thread::no_suspend(|| {
@@ -326,7 +325,7 @@ fn limit_threads(more: u64) {
 fn os_threads_that_cannot_be_started_fail_the_build_and_leave_none_behind() {
     const TEST: &str = "os_threads_that_cannot_be_started_fail_the_build_and_leave_none_behind";
     let Some(case) = child_case() else {
-        for roaming in common::modes() {
+        for roaming in crate::common::modes() {
             // None at all; some of the workers; all of them, but not the poller thread.
             for more in [0, 3, 8] {
                 child_succeeds(TEST, &format!("{} {more}", if roaming { "roaming" } else { "anchored" }));
@@ -334,9 +333,9 @@ fn os_threads_that_cannot_be_started_fail_the_build_and_leave_none_behind() {
         }
         return;
     };
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let (mode, more) = case.split_once(' ').unwrap();
-    let config = common::Config { workers: 8, roaming: mode == "roaming" };
+    let config = crate::common::Config { workers: 8, roaming: mode == "roaming" };
     limit_threads(more.parse().unwrap());
     for _ in 0..20 {
         let error = config.builder().thread_name("halfway").build().unwrap_err();
@@ -354,7 +353,7 @@ fn the_default_runtime_that_cannot_be_started_is_an_error_and_is_tried_again() {
     if child_case().is_none() {
         return child_succeeds(TEST, "default");
     }
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
     // SAFETY: there is room for the answer.
     assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);

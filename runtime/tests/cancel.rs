@@ -1,7 +1,5 @@
 //! Green threads and calls that are made to end: every wait can be, none that may not be is, and nothing is lost by it.
 
-mod common;
-
 use std::{
     future::pending,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     Drops, ON_PURPOSE, OnDrop, Watchdog, each_mode, each_run, each_runtime, quiet_panics, stress, wait_until,
 };
 use sward_runtime::{
@@ -410,7 +408,7 @@ fn an_os_thread_has_shields_too() {
         thread::scope(|s| {
             s.spawn(|| thread::sleep(Duration::from_millis(1)));
         });
-        assert_eq!(common::Config { workers: 1, roaming: false }.build().run(|| 7), 7);
+        assert_eq!(crate::common::Config { workers: 1, roaming: false }.build().run(|| 7), 7);
         thread::park();
     });
     assert!(cut.is_err());

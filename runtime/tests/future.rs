@@ -1,7 +1,5 @@
 //! Futures on green threads, and green threads as futures.
 
-mod common;
-
 use std::{
     future::{Future, poll_fn},
     pin::{Pin, pin},
@@ -13,7 +11,7 @@ use std::{
     task::{Context, Poll, Wake, Waker},
 };
 
-use common::{ON_PURPOSE, each_config, each_mode, each_run, each_runtime, stress, wait_until};
+use crate::common::{ON_PURPOSE, each_config, each_mode, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{cancel::Cancelled, future::block_on, thread};
 
 /// Ready once it was opened; keeps the latest waker.

@@ -2,8 +2,6 @@
 //!
 //! How they end their process is in `generator_deaths.rs`; what they borrow, in `generator_scope.rs`.
 
-mod common;
-
 use std::{
     cell::{Cell, RefCell},
     hint::black_box,
@@ -11,7 +9,7 @@ use std::{
     rc::Rc,
 };
 
-use common::{Drops, OnDrop, on_every_thread, panics, stress};
+use crate::common::{Drops, OnDrop, on_every_thread, panics, stress};
 use sward_runtime::{
     coroutine::{self, Builder, Ended, Generator, Scope, State, Yielder},
     thread,
@@ -291,8 +289,8 @@ fn stacks_are_as_large_as_asked_for() {
     }
     everywhere(|s| {
         let mut deep =
-            Builder::new().stack_size(4 << 20).build(s, |_: &Yielder<(), ()>, ()| depth(2_000)).unwrap();
-        assert_eq!(deep.resume(()), State::Complete(2_000));
+            Builder::new().stack_size(4 << 20).build(s, |_: &Yielder<(), ()>, ()| depth(500)).unwrap();
+        assert_eq!(deep.resume(()), State::Complete(500));
         let error = Builder::new().stack_size(2 << 30).build(s, |_: &Yielder<(), ()>, ()| ()).unwrap_err();
         assert_eq!(error.kind(), std::io::ErrorKind::InvalidInput);
         let named = Builder::new().name("a name").build(s, |_: &Yielder<(), ()>, ()| ()).unwrap();

@@ -1,10 +1,8 @@
 //! Generators that end their process: overflows, leaks, yields where there is nobody to tell. In child processes.
 
-mod common;
-
 use std::{cell::RefCell, hint::black_box, os::unix::process::ExitStatusExt, rc::Rc};
 
-use common::{Config, OnDrop, child, child_case};
+use crate::common::{Config, OnDrop, child, child_case};
 use sward_runtime::coroutine::{self, Builder, Generator, Scope, Yielder};
 
 /// Runs `fault` in a scope in a child process, on an OS thread and on a green one in both modes, and hands what that wrote to `check`.

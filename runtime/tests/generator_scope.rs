@@ -1,7 +1,5 @@
 //! Generators in their scopes: what they borrow, who unwinds them, and yielders that are lent on to generators further in.
 
-mod common;
-
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -9,7 +7,7 @@ use std::{
     sync::atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
 };
 
-use common::{Drops, OnDrop, on_every_thread, panics};
+use crate::common::{Drops, OnDrop, on_every_thread, panics};
 use sward_runtime::{
     cancel,
     coroutine::{self, Generator, Scope, State, Yielder},
@@ -136,7 +134,7 @@ fn one_that_has_ended_may_be_forgotten() {
 /// A body that runs another one, which yields for the outer.
 fn yields_from_within<'s>(
     s: &'s Scope<'s, '_>,
-    [outer_token, inner_token]: [common::DropToken; 2],
+    [outer_token, inner_token]: [crate::common::DropToken; 2],
 ) -> Generator<'s, u32, u32, u32> {
     s.generator(move |y, first| {
         let _outer = outer_token;

@@ -1,7 +1,5 @@
 //! Generators and the threads that they run on: bodies that wait, that are cancelled, that borrow locals.
 
-mod common;
-
 use std::{
     cell::RefCell,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Drops, OnDrop, each_run, each_runtime, panics, quiet_panics, stress, wait_until};
+use crate::common::{Drops, OnDrop, each_run, each_runtime, panics, quiet_panics, stress, wait_until};
 use sward_runtime::{
     cancel,
     coroutine::{self, Generator, Scope, State, Yielder},

@@ -1,7 +1,5 @@
 //! Joining: results and panics arrive once, handles are given back, and what nobody wants is dropped.
 
-mod common;
-
 use std::{
     panic::panic_any,
     sync::{
@@ -12,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
 use sward_runtime::thread;
 
 #[test]
@@ -212,7 +210,7 @@ fn a_handle_dropped_by_its_own_green_thread_detaches_it() {
                     Err(_) => thread::yield_now(),
                 }
             };
-            drop::<thread::JoinHandle<common::DropToken>>(own);
+            drop::<thread::JoinHandle<crate::common::DropToken>>(own);
             token
         });
         give.send(own).unwrap();
@@ -284,7 +282,7 @@ fn joining_oneself_panics_and_the_runtime_goes_on() {
                 }
                 thread::yield_now();
             };
-            common::quiet_panics();
+            crate::common::quiet_panics();
             let payload = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| own.join())).unwrap_err();
             say.send(payload.downcast_ref::<&str>().map(|text| (*text).to_owned())).unwrap();
         });

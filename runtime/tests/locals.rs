@@ -1,7 +1,5 @@
 //! Green-thread locals: each green thread has its own, they survive suspensions, and end with it.
 
-mod common;
-
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{DropToken, Drops, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
+use crate::common::{DropToken, Drops, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{thread, thread_local};
 
 thread_local! {
@@ -49,7 +47,7 @@ fn each_green_thread_has_its_own() {
 
 #[test]
 fn an_os_thread_has_its_own_and_they_end_with_it() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     NUMBER.set(5);
     let drops = Drops::new();
     let token = drops.token();

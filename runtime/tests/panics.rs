@@ -1,7 +1,5 @@
 //! Panics stay where they are: with the green thread that panics, and whoever joins it.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, panic_any, resume_unwind},
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{DropToken, Drops, OnDrop, each_mode, each_run, each_runtime, stress, wait_until};
+use crate::common::{DropToken, Drops, OnDrop, each_mode, each_run, each_runtime, stress, wait_until};
 use sward_runtime::thread;
 
 #[test]
@@ -126,11 +124,11 @@ fn an_unwinding_green_thread_stays_on_its_os_thread() {
             .map(|i| {
                 runtime.handle().spawn(move || {
                     let _slow = OnDrop(|| {
-                        let before = common::os_thread_id();
+                        let before = crate::common::os_thread_id();
                         for _ in 0..10 {
                             thread::yield_now();
                             thread::sleep(Duration::from_micros(i));
-                            assert_eq!(common::os_thread_id(), before);
+                            assert_eq!(crate::common::os_thread_id(), before);
                         }
                     });
                     panic!("on purpose");
@@ -163,7 +161,7 @@ fn a_payload_is_dropped_exactly_once() {
         assert_eq!(drops.count(), 3);
         // By a scope.
         let outcome = catch_unwind(AssertUnwindSafe(|| {
-            common::quiet_panics();
+            crate::common::quiet_panics();
             thread::scope(|s| {
                 let token = drops.token();
                 s.spawn(move || resume_unwind(Box::new(token)));

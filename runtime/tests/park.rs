@@ -1,7 +1,5 @@
 //! The token of `park` and `unpark`: one at most, never lost, never made up.
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -11,14 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Config, each_config, each_run, each_runtime, stress, wait_until};
+use crate::common::{Config, each_config, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{runtime::Handle, thread};
 
 /// Runs `body` on a green thread of every runtime, and on an OS thread.
 #[track_caller]
 fn everywhere(body: impl Fn() + Sync) {
     each_run(&body);
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     body();
 }
 
@@ -135,7 +133,7 @@ fn a_finished_thread_can_be_unparked() {
         }
         assert!(thread.name().is_none());
     });
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let ended = std::thread::spawn(thread::current).join().unwrap();
     ended.unpark();
 }
@@ -212,7 +210,7 @@ fn a_green_thread_and_an_os_thread_wake_each_other_in_turn() {
 
 #[test]
 fn two_os_threads_wake_each_other_in_turn() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let me = thread::current();
     let (give, take) = mpsc::channel();
     let rounds = stress(300);
@@ -234,7 +232,7 @@ fn two_os_threads_wake_each_other_in_turn() {
 
 #[test]
 fn the_token_of_std_does_not_end_a_park() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     std::thread::current().unpark();
     let start = Instant::now();
     thread::park_timeout(Duration::from_millis(5));

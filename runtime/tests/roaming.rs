@@ -1,8 +1,6 @@
 //! Who moves: a started green thread never leaves its worker in anchored mode, and does so in roaming mode when another worker
 //! has nothing else to do. Debug builds catch those that may not.
 
-mod common;
-
 use std::{
     collections::HashMap,
     io::Write,
@@ -15,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Config, Watchdog, each_config, each_mode, modes, os_thread_id, stress};
+use crate::common::{Config, Watchdog, each_config, each_mode, modes, os_thread_id, stress};
 use sward_runtime::thread;
 
 /// Many that suspend in every way; returns how many of the suspensions ended on another OS thread.
@@ -77,7 +75,7 @@ fn a_ready_roaming_green_thread_leaves_a_worker_that_is_stuck() {
                 thread::park();
                 after.store(os_thread_id(), SeqCst);
             });
-            common::wait_until(|| first.load(SeqCst) != 0);
+            crate::common::wait_until(|| first.load(SeqCst) != 0);
             // Woken here, it can go on elsewhere only.
             mover.thread().unpark();
             let here = os_thread_id();
@@ -184,13 +182,13 @@ fn wake(thread: &thread::Thread) {
     thread::yield_now();
 }
 
-#[cfg(debug_assertions)]
+#[cfg(stack_scan)]
 fn is_caught(suspend: fn(), turn: fn(&thread::Thread)) {
     let _watchdog = Watchdog::new();
     if !modes().contains(&true) {
         return;
     }
-    common::quiet_panics();
+    crate::common::quiet_panics();
     for _ in 0..stress(3) {
         let (ended, line) = break_the_promise(Config { workers: 2, roaming: true }, suspend, turn);
         let text = *ended.unwrap_err().downcast::<String>().expect("a panic with a text");
@@ -201,13 +199,13 @@ fn is_caught(suspend: fn(), turn: fn(&thread::Thread)) {
 }
 
 #[test]
-#[cfg(debug_assertions)]
+#[cfg(stack_scan)]
 fn a_reference_into_a_thread_local_is_caught_when_its_green_thread_is_stolen() {
     is_caught(thread::yield_now, doze);
 }
 
 #[test]
-#[cfg(debug_assertions)]
+#[cfg(stack_scan)]
 fn a_reference_into_a_thread_local_is_caught_when_its_green_thread_is_woken_by_another_worker() {
     is_caught(thread::park, wake);
 }

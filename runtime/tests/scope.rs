@@ -1,7 +1,5 @@
 //! Scopes: what may be borrowed, and that the owner never goes on before the last of its green threads has ended.
 
-mod common;
-
 use std::{
     io,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +10,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{
     runtime::{Builder, Handle},
     thread,
@@ -22,7 +20,7 @@ use sward_runtime::{
 #[track_caller]
 fn everywhere(body: impl Fn() + Sync) {
     each_run(&body);
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     body();
 }
 
@@ -103,7 +101,7 @@ fn the_owner_goes_on_only_after_the_last_has_ended() {
 #[test]
 fn the_owners_panic_waits_until_all_have_ended() {
     everywhere(|| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let ended = AtomicBool::new(false);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             thread::scope(|s| {
@@ -125,7 +123,7 @@ fn the_owners_panic_waits_until_all_have_ended() {
 #[test]
 fn the_owners_own_panic_is_what_comes_out_when_children_panicked_too() {
     everywhere(|| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let outcome = catch_unwind(|| {
             thread::scope(|s| {
                 s.spawn(|| panic!("on purpose: a child"));
@@ -140,7 +138,7 @@ fn the_owners_own_panic_is_what_comes_out_when_children_panicked_too() {
 fn a_childs_panic_makes_the_scope_panic_after_the_others_have_ended() {
     // The scope's own panic is std's words, which the hook would print.
     everywhere(|| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let ended = AtomicUsize::new(0);
         let outcome = catch_unwind(AssertUnwindSafe(|| {
             thread::scope(|s| {
@@ -161,7 +159,7 @@ fn a_childs_panic_makes_the_scope_panic_after_the_others_have_ended() {
 #[test]
 fn a_childs_panic_that_was_joined_is_no_ones_else() {
     everywhere(|| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let message = thread::scope(|s| {
             let failed = s.spawn(|| panic!("on purpose")).join().unwrap_err();
             *failed.downcast::<&str>().unwrap()
@@ -352,7 +350,7 @@ fn a_scope_whose_runtime_is_dropped_ends_its_children_first() {
 #[test]
 fn an_os_threads_scope_ends_when_the_runtime_of_its_children_does_not() {
     // The default runtime is never dropped; another one that is does not disturb it.
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let other = Builder::new().workers(1).build().unwrap();
     let sum = thread::scope(|s| {
         let handles: Vec<_> = (0..4).map(|i| s.spawn(move || i)).collect();

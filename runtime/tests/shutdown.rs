@@ -1,8 +1,6 @@
 //! The end of a runtime: every green thread unwinds, every destructor runs once, every OS thread is gone, no matter what
 //! happens meanwhile.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::{
@@ -13,7 +11,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, OnDrop, each_config, each_mode, os_threads, stress, until_os_threads_are_gone, wait_until,
 };
 use sward_runtime::{
@@ -206,8 +204,8 @@ fn one_that_catches_and_returns_has_a_result() {
 fn the_panic_hook_hears_nothing_of_it() {
     // In a child process: the hook is the process's.
     const TEST: &str = "the_panic_hook_hears_nothing_of_it";
-    if common::child_case().is_none() {
-        return common::child_succeeds(TEST, "hook");
+    if crate::common::child_case().is_none() {
+        return crate::common::child_succeeds(TEST, "hook");
     }
     static HEARD: AtomicUsize = AtomicUsize::new(0);
     std::panic::set_hook(Box::new(|_| {
@@ -330,7 +328,7 @@ fn destructors_of_locals_and_of_results_may_wait_during_the_end() {
 #[test]
 fn a_wait_that_began_beside_an_unwinding_one_is_cancelled_too() {
     each_mode(1, |config| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let runtime = config.build();
         let drops = Drops::new();
         let token = drops.token();
@@ -396,7 +394,7 @@ fn a_shield_holds_the_end_back() {
 #[test]
 fn a_shield_ends_with_its_closure_also_by_unwinding() {
     each_config(|config| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let runtime = config.build();
         let drops = Drops::new();
         let handles = spawn_waiting(&runtime, 5, &drops, || {
@@ -629,7 +627,7 @@ fn several_runtimes_at_once_end_each_by_itself() {
 #[test]
 fn a_panic_during_the_end_is_what_join_reports() {
     each_config(|config| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         let runtime = config.build();
         let started = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&started);
@@ -659,15 +657,15 @@ fn a_panic_during_the_end_is_what_join_reports() {
 fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
     // In a child process: what goes wrong here aborts.
     const TEST: &str = "several_that_panic_and_wait_in_their_unwinding_survive_the_end";
-    let Some(case) = common::child_case() else {
-        for roaming in common::modes() {
-            common::child_succeeds(TEST, if roaming { "roaming" } else { "anchored" });
+    let Some(case) = crate::common::child_case() else {
+        for roaming in crate::common::modes() {
+            crate::common::child_succeeds(TEST, if roaming { "roaming" } else { "anchored" });
         }
         return;
     };
-    let _watchdog = common::Watchdog::new();
-    common::quiet_panics();
-    let runtime = common::Config { workers: 1, roaming: case == "roaming" }.build();
+    let _watchdog = crate::common::Watchdog::new();
+    crate::common::quiet_panics();
+    let runtime = crate::common::Config { workers: 1, roaming: case == "roaming" }.build();
     let (begun, waited) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let handles: Vec<_> = (0..10)
         .map(|_| {
@@ -695,7 +693,7 @@ fn several_that_panic_and_wait_in_their_unwinding_survive_the_end() {
 
 #[test]
 fn run_ends_its_runtime_and_whatever_is_left_on_it() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let drops = Drops::new();
     let token = drops.token();
     let value = sward_runtime::run(|| {
@@ -708,7 +706,7 @@ fn run_ends_its_runtime_and_whatever_is_left_on_it() {
     });
     assert_eq!((value, drops.count()), (4, 1));
     let payload = catch_unwind(|| {
-        common::quiet_panics();
+        crate::common::quiet_panics();
         sward_runtime::run(|| panic!("on purpose"))
     });
     assert!(payload.unwrap_err().is::<&str>());

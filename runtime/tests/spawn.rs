@@ -1,7 +1,5 @@
 //! Spawning: what a green thread is given, what it is called, who runs it, and how many there can be.
 
-mod common;
-
 use std::{
     collections::HashSet,
     panic::Location,
@@ -12,7 +10,7 @@ use std::{
     },
 };
 
-use common::{Config, Drops, each_config, each_mode, each_run, each_runtime, stress, wait_until};
+use crate::common::{Config, Drops, each_config, each_mode, each_run, each_runtime, stress, wait_until};
 use sward_runtime::{
     runtime::{Builder, Handle},
     thread,
@@ -30,7 +28,7 @@ fn a_spawned_closure_runs_and_its_value_comes_back() {
 
 #[test]
 fn an_os_thread_spawns_on_the_default_runtime_and_on_any_other() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     assert_eq!(thread::spawn(|| 1).join().unwrap(), 1);
     let default_workers = thread::spawn(|| Handle::current().workers()).join().unwrap();
     assert_eq!(default_workers, thread::available_parallelism().unwrap().get());

@@ -2,14 +2,13 @@
 //!
 //! The faults happen in child processes.
 
-mod common;
-
 use std::{hint::black_box, io, os::unix::process::ExitStatusExt, process::Output};
 
-use common::{Config, child, child_case};
+use crate::common::{Config, child, child_case};
 use sward_runtime::thread;
 
 /// Runs `fault` in a child process, once for each mode, and hands what came of it to `check`.
+#[track_caller]
 fn in_child(test: &str, fault: impl Fn(Config), check: impl Fn(&Output, &str)) {
     if let Some(case) = child_case() {
         no_core_dump();
@@ -17,7 +16,7 @@ fn in_child(test: &str, fault: impl Fn(Config), check: impl Fn(&Output, &str)) {
         // Reached only if nothing happened, which the parent sees.
         return;
     }
-    for roaming in common::modes() {
+    for roaming in crate::common::modes() {
         let output = child(test, if roaming { "roaming" } else { "anchored" });
         let message = String::from_utf8_lossy(&output.stderr);
         check(&output, &message);
@@ -190,8 +189,8 @@ fn an_overflow_while_it_unwinds_is_named_too() {
         "an_overflow_while_it_unwinds_is_named_too",
         |config| {
             run_named(config, "falling", || {
-                common::quiet_panics();
-                let _deep = common::OnDrop(|| {
+                crate::common::quiet_panics();
+                let _deep = crate::common::OnDrop(|| {
                     recurse(0);
                 });
                 panic!("on purpose");

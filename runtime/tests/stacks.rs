@@ -2,8 +2,6 @@
 //!
 //! Limits and memory are the process's, so each case runs in a child.
 
-mod common;
-
 use std::{
     fs,
     sync::{
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Config, Watchdog, child_case, child_succeeds, modes, stress, wait_until};
+use crate::common::{Config, Watchdog, child_case, child_succeeds, modes, stress, wait_until};
 use sward_runtime::{
     error::StackShortage,
     runtime::{Handle, Runtime},
@@ -21,6 +19,7 @@ use sward_runtime::{
 };
 
 /// Runs `body` in a child process for each mode, with two workers.
+#[track_caller]
 fn in_children(test: &str, body: impl Fn(Config)) {
     match child_case() {
         None => {
@@ -153,7 +152,7 @@ fn when_guards_made_with_mprotect_run_out_green_threads_wait_for_a_stack() {
 fn a_runtime_is_dropped_in_the_middle_of_a_shortage() {
     in_children("a_runtime_is_dropped_in_the_middle_of_a_shortage", |config| {
         let runtime = config.build();
-        let drops = common::Drops::new();
+        let drops = crate::common::Drops::new();
         let handle = runtime.handle();
         let begun = Arc::new(AtomicUsize::new(0));
         runtime.run(|| thread::spawn(|| ()).join().unwrap());

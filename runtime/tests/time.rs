@@ -1,7 +1,5 @@
 //! Deadlines that reach every wait inside a call, and ticks at intervals.
 
-mod common;
-
 use std::{
     future::pending,
     io,
@@ -13,7 +11,7 @@ use std::{
     },
 };
 
-use common::{ON_PURPOSE, OnDrop, Watchdog, each_run, stress};
+use crate::common::{ON_PURPOSE, OnDrop, Watchdog, each_run, stress};
 use sward_runtime::{
     budget,
     cancel::{self, Cancelled, Token},

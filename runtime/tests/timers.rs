@@ -1,7 +1,5 @@
 //! Sleeping and timeouts: never too short, in the order of the deadlines, and none forgotten.
 
-mod common;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -10,14 +8,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{each_config, each_mode, each_run, each_runtime, stress, wait_until};
+use crate::common::{each_config, each_mode, each_run, each_runtime, stress, wait_until};
 use sward_runtime::thread;
 
 /// Runs `body` on a green thread of every runtime, and on an OS thread.
 #[track_caller]
 fn everywhere(body: impl Fn() + Sync) {
     each_run(&body);
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     body();
 }
 

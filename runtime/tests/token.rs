@@ -1,7 +1,5 @@
 //! Tokens: in which order they end waits and make calls, and what of it cannot go wrong.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -10,7 +8,7 @@ use std::{
     },
 };
 
-use common::{ON_PURPOSE, each_run, quiet_panics};
+use crate::common::{ON_PURPOSE, each_run, quiet_panics};
 use sward_runtime::{
     cancel::{Registration, Token},
     thread,

@@ -1,7 +1,5 @@
 //! Fairness: whoever is ready runs, whatever others do that are never done.
 
-mod common;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -10,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use common::{each_config, each_mode, each_run, stress, wait_until};
+use crate::common::{each_config, each_mode, each_run, stress, wait_until};
 use sward_runtime::{budget, cancel, runtime::Handle, thread};
 
 #[test]

@@ -1,7 +1,5 @@
 //! `Barrier`: threads of both kinds meet, one leads, and who is cancelled does not count.
 
-mod common;
-
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{
@@ -10,7 +8,7 @@ use std::{
     },
 };
 
-use common::{each_config, each_run, is_waiting, spawn_either, stress, until_waiting, wait_until};
+use crate::common::{each_config, each_run, is_waiting, spawn_either, stress, until_waiting, wait_until};
 use sward_runtime::{cancel::Cancelled, park::WaitReason, thread};
 use sward_sync::Barrier;
 
@@ -56,7 +54,7 @@ fn it_can_be_used_again_and_again_by_threads_of_both_kinds() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!((turns.load(SeqCst), leads.load(SeqCst)), (4 * n, n));
     });
 }

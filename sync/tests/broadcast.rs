@@ -1,7 +1,5 @@
 //! `broadcast`: every receiver sees every value, or is told how many it missed; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     panic::catch_unwind,
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     DropToken, Drops, Either, each_config, each_mode, each_run, quiet_panics, spawn_either, stress,
     wait_until,
 };
@@ -203,7 +201,7 @@ impl Drop for Meddler {
 
 #[test]
 fn values_may_use_their_channel_when_they_are_cloned_and_dropped() {
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let (sender, mut receiver) = broadcast::channel(2);
     let other = sender.subscribe();
     assert!(sender.send(Meddler(Some(sender.clone()))).is_ok());

@@ -1,7 +1,5 @@
 //! Waits that are cut short while the thread goes on: nothing is lost by it, nothing taken, and who comes next is not held up.
 
-mod common;
-
 use std::{
     panic::catch_unwind,
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use common::{Drops, Either, each_run, everywhere, quiet_panics, spawn_either, stress, until_waiting};
+use crate::common::{Drops, Either, each_run, everywhere, quiet_panics, spawn_either, stress, until_waiting};
 use sward_runtime::{
     cancel::{Cancelled, Token},
     park::WaitReason,

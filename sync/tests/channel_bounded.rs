@@ -1,7 +1,5 @@
 //! Bounded channels: order, room, time limits, and what a runtime's end does to those who wait.
 
-mod common;
-
 use std::{
     any::Any,
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, Watchdog, each_config, each_mode, each_run, is_waiting, spawn_either, stress, until_waiting,
     wait_until,
 };
@@ -145,7 +143,7 @@ fn each_message_goes_to_one_of_many_receivers() {
                 })
                 .collect();
             drop((sender, receiver));
-            threads.into_iter().for_each(common::Either::join);
+            threads.into_iter().for_each(crate::common::Either::join);
             assert!(seen.iter().all(|n| n.load(SeqCst) == 4));
         }
     });
@@ -166,7 +164,7 @@ fn what_was_sent_can_be_received_without_a_wait() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
     });
 }
 
@@ -419,8 +417,8 @@ fn a_channel_outlives_the_runtimes_of_those_who_wait_at_it() {
             })
         })
         .collect();
-    for roaming in common::modes() {
-        let runtime = common::Config { workers: 2, roaming }.build();
+    for roaming in crate::common::modes() {
+        let runtime = crate::common::Config { workers: 2, roaming }.build();
         for _ in 0..4 {
             let (sender, receiver) = (sender.clone(), receiver.clone());
             runtime.handle().spawn(move || {

@@ -1,14 +1,12 @@
 //! Those who wait at channels as their runtime ends, and messages of every size and alignment: no message is lost, and none
 //! is dropped twice.
 
-mod common;
-
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     DropToken, Drops, each_config, each_run, everywhere, is_waiting, spawn_either, stress, until_waiting,
     wait_until,
 };

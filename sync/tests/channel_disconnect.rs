@@ -1,10 +1,8 @@
 //! The ends of channels: what those at the other end are told, and what becomes of messages that nobody received.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{
+use crate::common::{
     DropToken, Drops, Either, ON_PURPOSE, each_config, each_run, everywhere, is_waiting, panics_with,
     spawn_either, stress, until_waiting, wait_until,
 };
@@ -374,7 +372,7 @@ fn a_destructor_that_panics_ends_a_green_thread_as_any_panic_does() {
         let (sender, receiver) = unbounded();
         assert!(sender.send(Bomb { goes_off: true, _token: drops.token() }).is_ok());
         let failed = thread::spawn(move || drop(receiver.recv()));
-        assert_eq!(common::panic_text(&*failed.join().unwrap_err()), ON_PURPOSE);
+        assert_eq!(crate::common::panic_text(&*failed.join().unwrap_err()), ON_PURPOSE);
         assert_eq!(drops.count(), 1);
         assert!(sender.send(Bomb { goes_off: false, _token: drops.token() }).is_err());
     });

@@ -1,8 +1,6 @@
 //! Receivers as iterators.
 
-mod common;
-
-use common::{each_run, spawn_either};
+use crate::common::{each_run, spawn_either};
 use sward_runtime::thread;
 use sward_sync::channel::{bounded, unbounded};
 

@@ -1,7 +1,5 @@
 //! Channels without a buffer: a sender and a receiver meet, or neither goes on.
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, Either, each_config, each_run, is_waiting, spawn_either, stress, until_waiting, wait_until,
 };
 use sward_runtime::{park::WaitReason, thread};

@@ -1,7 +1,5 @@
 //! `after`, `at`, `tick` and `never`: messages come in time, and nothing runs while nobody waits.
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -10,7 +8,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Either, each_config, each_run, everywhere, is_waiting, spawn_either, stress, wait_until};
+use crate::common::{
+    Either, each_config, each_run, everywhere, is_waiting, spawn_either, stress, wait_until,
+};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::channel::{
     Receiver, RecvTimeoutError, Select, TryRecvError, after, at, bounded, never, select, tick, unbounded,

@@ -1,7 +1,5 @@
 //! Channels without a bound: senders never wait, and order, counts and destructors are those of the others.
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Drops, Either, each_mode, each_run, everywhere, spawn_either, stress, until_waiting};
+use crate::common::{Drops, Either, each_mode, each_run, everywhere, spawn_either, stress, until_waiting};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::channel::{RecvTimeoutError, TryRecvError, unbounded};
 

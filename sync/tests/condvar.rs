@@ -1,7 +1,5 @@
 //! `Condvar`: nobody misses a notification, and none is lost with a waiter that gives up.
 
-mod common;
-
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, ON_PURPOSE, each_config, each_mode, each_run, settle, spawn_either, stress, until_waiting,
     wait_until,
 };
@@ -75,7 +73,7 @@ fn threads_of_both_kinds_wait_for_what_the_others_do() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(*shared.0.lock().unwrap(), 4 * n);
     });
 }
@@ -366,7 +364,7 @@ fn it_works_while_an_os_thread_is_ending() {
     std::thread_local! {
         static WAITS: std::cell::RefCell<Option<WaitWhenDropped>> = const { std::cell::RefCell::new(None) };
     }
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     for _ in 0..stress(20) {
         let shared = shared(0);
         let waits = WaitWhenDropped(Arc::clone(&shared));
@@ -423,8 +421,8 @@ fn a_queue_of_one_loses_nothing() {
                 })
             })
             .collect();
-        givers.into_iter().for_each(common::Either::join);
-        let sum: usize = takers.into_iter().map(common::Either::join).sum();
+        givers.into_iter().for_each(crate::common::Either::join);
+        let sum: usize = takers.into_iter().map(crate::common::Either::join).sum();
         assert_eq!(sum, 3 * n * (n + 1) / 2);
     });
 }

@@ -1,8 +1,6 @@
 //! Deadlocks in builds with debug assertions: whoever would complete one panics and names all who are in it; and nobody else does.
 #![cfg(debug_assertions)]
 
-mod common;
-
 use std::{
     any::Any,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -13,7 +11,7 @@ use std::{
     time::Duration,
 };
 
-use common::{
+use crate::common::{
     each_config, each_run, panic_text, quiet_panics, settle, spawn_either, stress, until_waiting, wait_until,
 };
 use sward_runtime::{cancel::Cancelled, park::WaitReason, thread};
@@ -90,7 +88,7 @@ fn circle(locks: &[Arc<dyn Lock>], os_threads: usize) -> Vec<String> {
             })
         })
         .collect();
-    let results = threads.into_iter().map(common::Either::join);
+    let results = threads.into_iter().map(crate::common::Either::join);
     results.filter_map(|result| result.err().map(|payload| report_in(&*payload))).collect()
 }
 
@@ -374,7 +372,7 @@ fn those_who_lock_in_order_are_never_reported() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(locks.iter().map(|(mutex, _)| *mutex.lock().unwrap()).sum::<usize>(), 16 * n);
     });
 }

@@ -3,8 +3,6 @@
 //! A history is the operations of all threads with the moments, on one clock, at which each began and ended. It is linearizable if each
 //! operation can be given a moment in between at which it happens at once.
 
-mod common;
-
 use std::{
     collections::VecDeque,
     sync::{
@@ -14,7 +12,7 @@ use std::{
     time::Instant,
 };
 
-use common::{each_config, each_mode, spawn_either, stress};
+use crate::common::{each_config, each_mode, spawn_either, stress};
 use proptest::prelude::*;
 use sward_sync::{
     Semaphore, TryAcquireError,
@@ -369,7 +367,7 @@ fn check_channel(capacity: Option<usize>, producers: usize, consumers: usize, ea
             }
         }));
     }
-    threads.into_iter().for_each(common::Either::join);
+    threads.into_iter().for_each(crate::common::Either::join);
     history.lock().unwrap().check();
 }
 
@@ -446,7 +444,7 @@ fn check_semaphore(permits: usize, each: usize) {
         })
         .collect();
     let mut changes = Vec::new();
-    for (span, many) in threads.into_iter().flat_map(common::Either::join) {
+    for (span, many) in threads.into_iter().flat_map(crate::common::Either::join) {
         let many = i64::try_from(many).expect("a few");
         changes.extend([(span.begin, many), (span.end, -many)]);
     }

@@ -1,14 +1,12 @@
 //! `mpsc` and `mpmc`: `std`'s names and errors over the same channels.
 
-mod common;
-
 use std::{
     panic::{RefUnwindSafe, UnwindSafe},
     sync::mpsc as std_mpsc,
     time::{Duration, Instant},
 };
 
-use common::{Drops, Either, each_config, each_run, spawn_either, stress, until_waiting};
+use crate::common::{Drops, Either, each_config, each_run, spawn_either, stress, until_waiting};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::{
     mpmc,

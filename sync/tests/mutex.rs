@@ -1,7 +1,5 @@
 //! `Mutex`: one thread at a time, green or not, whatever ends the wait of the others.
 
-mod common;
-
 use std::{
     fmt::Debug,
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
@@ -15,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, settle, spawn_either, stress,
     until_waiting, wait_until,
 };
@@ -37,7 +35,7 @@ fn additions_of_threads_of_both_kinds_are_not_lost() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(*sum.lock().unwrap(), 6 * n);
     });
 }
@@ -249,7 +247,7 @@ fn a_time_limit_that_races_with_an_unlock_loses_no_lock() {
                 thread::yield_now();
             }
             drop(guard);
-            taken += threads.into_iter().map(common::Either::join).sum::<usize>();
+            taken += threads.into_iter().map(crate::common::Either::join).sum::<usize>();
         }
         assert_eq!(*mutex.try_lock().unwrap(), taken);
     });
@@ -300,7 +298,7 @@ fn a_waiter_gets_it_although_another_holds_it_all_the_time_but_for_moments() {
                 drop(shared.0.lock().unwrap());
             }
             shared.1.store(true, Relaxed);
-            greedy.into_iter().for_each(common::Either::join);
+            greedy.into_iter().for_each(crate::common::Either::join);
         });
     });
 }
@@ -457,7 +455,7 @@ fn an_os_thread_that_is_ending_can_wait_for_it() {
     std::thread_local! {
         static EARLY: std::cell::RefCell<Option<LockWhenDropped>> = const { std::cell::RefCell::new(None) };
     }
-    let _watchdog = common::Watchdog::new();
+    let _watchdog = crate::common::Watchdog::new();
     let (mutex, ending) = (Arc::new(Mutex::new(0)), Arc::new(AtomicBool::new(false)));
     for n in 1..=stress(50) {
         let guard = mutex.lock().unwrap();

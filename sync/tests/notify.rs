@@ -1,7 +1,5 @@
 //! `Notify`: one permit, and waiters in order; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     sync::{
         Arc, Mutex,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Either, each_config, each_mode, each_run, settle, spawn_either, stress};
+use crate::common::{Either, each_config, each_mode, each_run, settle, spawn_either, stress};
 use sward_runtime::thread;
 use sward_sync::Notify;
 
@@ -148,7 +146,7 @@ fn no_notification_is_lost_to_a_wait_whose_time_is_up() {
         // Each is sent when the last one has arrived, so that none falls on a permit that is there.
         for sent in 1..=stress(200) {
             notify.notify_one();
-            common::wait_until(|| received.load(SeqCst) == sent);
+            crate::common::wait_until(|| received.load(SeqCst) == sent);
         }
         stop.store(true, SeqCst);
         waiters.into_iter().for_each(Either::join);

@@ -1,7 +1,5 @@
 //! `Once`: one function runs, the others wait for it; poisoning; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -10,7 +8,9 @@ use std::{
     },
 };
 
-use common::{Either, ON_PURPOSE, each_config, each_run, quiet_panics, spawn_either, stress, wait_until};
+use crate::common::{
+    Either, ON_PURPOSE, each_config, each_run, quiet_panics, spawn_either, stress, wait_until,
+};
 use sward_runtime::{cancel::Cancelled, thread};
 use sward_sync::Once;
 

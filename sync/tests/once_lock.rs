@@ -1,7 +1,5 @@
 //! `OnceLock`: written once, read by all; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, RefUnwindSafe, UnwindSafe, catch_unwind},
     sync::{
@@ -10,7 +8,7 @@ use std::{
     },
 };
 
-use common::{
+use crate::common::{
     Drops, Either, ON_PURPOSE, each_config, each_run, quiet_panics, spawn_either, stress, wait_until,
 };
 use sward_runtime::thread;

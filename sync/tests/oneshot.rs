@@ -1,10 +1,8 @@
 //! `oneshot`: one value, or none; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Drops, Either, Watchdog, each_config, each_mode, each_run, spawn_either, stress};
+use crate::common::{Drops, Either, Watchdog, each_config, each_mode, each_run, spawn_either, stress};
 use sward_runtime::thread;
 use sward_sync::oneshot::{
     self, Receiver, Sender,

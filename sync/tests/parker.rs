@@ -1,13 +1,11 @@
 //! `Parker`: a token of its own; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     sync::mpsc,
     time::{Duration, Instant},
 };
 
-use common::{each_config, each_run, spawn_either, stress};
+use crate::common::{each_config, each_run, spawn_either, stress};
 use sward_runtime::thread;
 use sward_sync::{Parker, Unparker};
 

@@ -1,7 +1,5 @@
 //! Poisoning: a lock tells that a thread panicked, or was cancelled, while it held it; and only then.
 
-mod common;
-
 use std::{
     cell::{Cell, RefCell},
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, until_waiting, wait_until};
+use crate::common::{ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, until_waiting, wait_until};
 use sward_runtime::{cancel::Cancelled, park::WaitReason, thread};
 use sward_sync::{
     LockTimeoutError, MappedMutexGuard, MappedRwLockReadGuard, MappedRwLockWriteGuard, Mutex, MutexGuard,

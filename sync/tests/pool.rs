@@ -1,7 +1,5 @@
 //! `Pool`: never more objects than it may have, none lost; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
@@ -12,7 +10,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     DropToken, Drops, Either, ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, settle,
     spawn_either, stress, wait_until,
 };

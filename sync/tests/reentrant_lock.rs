@@ -1,14 +1,12 @@
 //! `ReentrantLock`: its owner is a thread, green or not, and may lock it again.
 
-mod common;
-
 use std::{
     cell::{Cell, RefCell},
     panic::{RefUnwindSafe, UnwindSafe},
     sync::Arc,
 };
 
-use common::{ON_PURPOSE, each_config, each_mode, each_run, spawn_either, stress, until_waiting};
+use crate::common::{ON_PURPOSE, each_config, each_mode, each_run, spawn_either, stress, until_waiting};
 use sward_runtime::{cancel::Cancelled, park::WaitReason, thread};
 use sward_sync::{ReentrantLock, ReentrantLockGuard};
 
@@ -72,7 +70,7 @@ fn an_os_thread_and_a_green_one_keep_each_other_out() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(lock.lock().get(), 4 * n);
     });
 }

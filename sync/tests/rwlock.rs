@@ -1,7 +1,5 @@
 //! `RwLock`: many read or one writes, neither kind starves, and whoever gives up lets the others go on.
 
-mod common;
-
 use std::{
     fmt::Debug,
     panic::{RefUnwindSafe, UnwindSafe, catch_unwind},
@@ -15,7 +13,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, spawn_either, stress, until_waiting,
     wait_until,
 };
@@ -83,7 +81,7 @@ fn readers_and_writers_of_both_kinds_keep_each_other_out() {
                 })
             })
             .collect();
-        let writes: usize = threads.into_iter().map(common::Either::join).sum();
+        let writes: usize = threads.into_iter().map(crate::common::Either::join).sum();
         assert_eq!(*shared.0.try_write().unwrap(), writes);
     });
 }
@@ -274,7 +272,7 @@ fn time_limits_that_race_with_releases_lose_no_lock() {
                     })
                 })
                 .collect();
-            threads.into_iter().for_each(common::Either::join);
+            threads.into_iter().for_each(crate::common::Either::join);
             assert!(shared.0.try_write().is_ok(), "free, and open to newcomers");
         }
     });
@@ -340,7 +338,7 @@ fn a_writer_gets_it_although_readers_overlap_all_the_time() {
                 drop(shared.0.write().unwrap());
             }
             shared.1.store(true, Relaxed);
-            readers.into_iter().for_each(common::Either::join);
+            readers.into_iter().for_each(crate::common::Either::join);
         });
     });
 }
@@ -369,7 +367,7 @@ fn a_reader_gets_it_although_writers_come_all_the_time() {
                 drop(shared.0.read().unwrap());
             }
             shared.1.store(true, Relaxed);
-            writers.into_iter().for_each(common::Either::join);
+            writers.into_iter().for_each(crate::common::Either::join);
         });
     });
 }
@@ -412,7 +410,7 @@ fn a_downgraded_writer_reads_what_it_wrote() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(*lock.try_write().unwrap(), 8 * n);
     });
 }

@@ -1,10 +1,8 @@
 //! `Select`: one of several operations that are known at run time, at channels of every kind, in every kind of runtime.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{Drops, each_mode, everywhere, panics_with, settle, spawn_either};
+use crate::common::{Drops, each_mode, everywhere, panics_with, settle, spawn_either};
 use sward_runtime::thread;
 use sward_sync::{
     Arc, Notify,
@@ -235,7 +233,7 @@ fn each_of_several_that_send_or_receive_meets_another() {
                 })
             })
             .collect();
-        let received: Vec<_> = threads.into_iter().map(common::Either::join).collect();
+        let received: Vec<_> = threads.into_iter().map(crate::common::Either::join).collect();
         assert_eq!(received.iter().flatten().count(), 10);
         assert!(received.iter().enumerate().all(|(i, from)| *from != Some(i)));
         assert_eq!(receiver.try_recv(), Err(TryRecvError::Empty));
@@ -521,7 +519,7 @@ fn two_selects_that_meet_finish_in_either_order() {
 
 #[test]
 fn a_runtime_that_ends_leaves_nothing_in_the_channels() {
-    common::each_config(|config| {
+    crate::common::each_config(|config| {
         let drops = Drops::new();
         let (senders, receivers) = channels(&[Some(0), Some(1), None]);
         let notify = Arc::new(Notify::new());

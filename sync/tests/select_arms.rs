@@ -1,14 +1,14 @@
 //! What a `Select` waits for beside channels: timers, the ends of green threads, notifications.
 
-mod common;
-
 use std::{
     pin::Pin,
     task::{Context, Poll, Wake, Waker},
     time::{Duration, Instant},
 };
 
-use common::{ON_PURPOSE, each_mode, each_run, everywhere, panics_with, spawn_either, stress, until_waiting};
+use crate::common::{
+    ON_PURPOSE, each_mode, each_run, everywhere, panics_with, spawn_either, stress, until_waiting,
+};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::{
     Arc, Notify,
@@ -126,7 +126,7 @@ fn a_handle_is_waited_for_by_one_at_a_time_and_not_by_its_own_thread() {
             });
             let done = narcissus.thread().clone();
             give.send(narcissus).unwrap();
-            common::wait_until(|| format!("{done:?}").contains("Finished"));
+            crate::common::wait_until(|| format!("{done:?}").contains("Finished"));
         });
     });
 }
@@ -167,7 +167,7 @@ fn a_select_takes_the_place_of_who_polled_the_handle_before() {
         assert!(is_pending(&mut handle, Arc::clone(&wakes)));
         assert_eq!(Arc::strong_count(&wakes), 2);
         sender.send(7).unwrap();
-        common::wait_until(|| wakes.0.load(SeqCst) == 1);
+        crate::common::wait_until(|| wakes.0.load(SeqCst) == 1);
         assert_eq!(select! { join(handle) -> result => result.unwrap() }, 7);
 
         let (sender, receiver) = bounded(0);
@@ -248,7 +248,7 @@ fn handles_that_were_polled_are_selected_as_their_green_threads_end() {
                 assert_eq!(handle.join().unwrap(), i);
             }
         }
-        common::wait_until(|| Arc::strong_count(&wakes) == 1);
+        crate::common::wait_until(|| Arc::strong_count(&wakes) == 1);
     });
 }
 

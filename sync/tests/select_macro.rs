@@ -7,15 +7,13 @@
     reason = "what the grammar allows is tried, sensible or not"
 )]
 
-mod common;
-
 use std::{
     cell::Cell,
     ops::Deref,
     time::{Duration, Instant},
 };
 
-use common::{Drops, each_mode, each_run, everywhere, panics_with, settle, spawn_either};
+use crate::common::{Drops, each_mode, each_run, everywhere, panics_with, settle, spawn_either};
 use sward_runtime::thread;
 use sward_sync::{
     Arc, Notify,
@@ -306,11 +304,11 @@ fn a_message_that_is_not_made_leaves_all_as_it_was() {
         assert_eq!(leave(&sender, &never, None), None);
         let said = panics_with(|| {
             select! {
-                send(sender, None.expect(common::ON_PURPOSE)) -> _ => unreachable!(),
+                send(sender, None.expect(crate::common::ON_PURPOSE)) -> _ => unreachable!(),
                 default => unreachable!(),
             }
         });
-        assert_eq!(said, common::ON_PURPOSE);
+        assert_eq!(said, crate::common::ON_PURPOSE);
         assert_eq!(leave(&sender, &never, Some(1)), Some(0), "the room is still there");
         assert!(sender.is_full());
         assert_eq!(receiver.recv(), Ok(1));
@@ -396,7 +394,7 @@ fn one_joins_whichever_ends_first_and_keeps_the_other_handles() {
             }
         });
         assert_eq!(sum, 6);
-        let failed = thread::spawn(|| panic!("{}", common::ON_PURPOSE));
+        let failed = thread::spawn(|| panic!("{}", crate::common::ON_PURPOSE));
         select! { join(failed) -> result => assert!(result.is_err()) }
     });
 }
@@ -475,7 +473,7 @@ fn of_sending_and_receiving_in_one_neither_meets_the_other() {
                 })
             })
             .collect();
-        assert_eq!(others.into_iter().map(common::Either::join).sum::<u32>(), 1);
+        assert_eq!(others.into_iter().map(crate::common::Either::join).sum::<u32>(), 1);
         assert_eq!(r.try_recv(), Err(TryRecvError::Empty));
     });
 }
@@ -511,7 +509,7 @@ fn messages_are_dropped_once_wherever_they_are() {
 
 #[test]
 fn a_runtime_that_ends_takes_no_message_with_it() {
-    common::each_config(|config| {
+    crate::common::each_config(|config| {
         let drops = Drops::new();
         let (s, r) = bounded(0);
         let runtime = config.build();

@@ -1,10 +1,8 @@
 //! `Select::ready` and its kin: which operation could be done, without doing it.
 
-mod common;
-
 use std::time::{Duration, Instant};
 
-use common::{each_mode, everywhere, panics_with, settle, spawn_either, stress, until_waiting};
+use crate::common::{each_mode, everywhere, panics_with, settle, spawn_either, stress, until_waiting};
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::{
     Arc, Notify,
@@ -256,8 +254,8 @@ fn no_message_is_lost_between_being_ready_and_being_received() {
                     spawn_either(i, move || (1..=rounds).for_each(|n| sender.send(n).unwrap()))
                 })
                 .collect();
-            sending.into_iter().for_each(common::Either::join);
-            let sum: usize = receiving.into_iter().map(common::Either::join).sum();
+            sending.into_iter().for_each(crate::common::Either::join);
+            let sum: usize = receiving.into_iter().map(crate::common::Either::join).sum();
             assert_eq!(sum, 3 * rounds * (rounds + 1) / 2);
         }
     });

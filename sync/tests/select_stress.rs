@@ -1,13 +1,11 @@
 //! Selects at random, over channels of every capacity, by green threads and OS threads: messages are neither lost nor doubled.
 
-mod common;
-
 use std::{
     sync::atomic::{AtomicUsize, Ordering::SeqCst},
     time::Duration,
 };
 
-use common::{Drops, each_config, each_run, everywhere, spawn_either, stress};
+use crate::common::{Drops, each_config, each_run, everywhere, spawn_either, stress};
 use sward_runtime::thread;
 use sward_sync::{
     Arc, Notify, WaitGroup,
@@ -29,7 +27,7 @@ impl Random {
 /// A message that knows its number, and notes whether it was received; its drop is counted.
 struct Message {
     number: usize,
-    _token: common::DropToken,
+    _token: crate::common::DropToken,
 }
 
 const CAPACITIES: [Option<usize>; 5] = [Some(0), Some(0), Some(1), Some(3), None];
@@ -161,9 +159,9 @@ fn random_selects_over_random_channels_lose_nothing_and_double_nothing() {
                 })
             })
             .collect();
-        sending.into_iter().for_each(common::Either::join);
+        sending.into_iter().for_each(crate::common::Either::join);
         drop(stop);
-        receiving.into_iter().for_each(common::Either::join);
+        receiving.into_iter().for_each(crate::common::Either::join);
         // What was in a buffer when all stopped.
         for receiver in &channels.receivers {
             for message in receiver.try_iter() {
@@ -243,7 +241,7 @@ fn of_a_channel_that_is_in_a_select_several_times_each_message_arrives_once() {
         let mut all: Vec<_> = arrived.iter().collect();
         all.sort_unstable();
         assert!(all.into_iter().eq(0..rounds));
-        receiving.into_iter().for_each(common::Either::join);
+        receiving.into_iter().for_each(crate::common::Either::join);
     });
 }
 
@@ -279,7 +277,7 @@ fn selects_that_only_meet_selects_all_meet() {
             })
             .collect();
         drop(group);
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(sent.load(SeqCst), received.load(SeqCst));
         assert!(sent.load(SeqCst) > 0);
     });
@@ -308,7 +306,7 @@ fn a_select_against_close_timeout_and_notification_ends_each_time() {
                 }
             }
             messages += receiver.iter().count();
-            others.into_iter().for_each(common::Either::join);
+            others.into_iter().for_each(crate::common::Either::join);
             notifications += usize::from(notify.wait_timeout(Duration::ZERO));
             assert_eq!((messages, notifications), (1, 1));
         }

@@ -1,7 +1,5 @@
 //! `Semaphore`: permits are counted, given in order, and never lost; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Watchdog, each_config, each_mode, each_run, quiet_panics, settle, spawn_either, stress, wait_until,
 };
 use sward_runtime::thread;
@@ -131,7 +129,7 @@ fn a_permit_is_waited_for_by_threads_of_either_kind() {
             .collect();
         thread::yield_now();
         semaphore.add_permits(1);
-        waiting.into_iter().for_each(common::Either::join);
+        waiting.into_iter().for_each(crate::common::Either::join);
         assert_eq!(semaphore.available_permits(), 1);
     });
 }
@@ -165,7 +163,7 @@ fn no_more_are_inside_than_there_are_permits() {
                 })
             })
             .collect();
-        threads.into_iter().for_each(common::Either::join);
+        threads.into_iter().for_each(crate::common::Either::join);
         assert_eq!(semaphore.available_permits(), PERMITS);
     });
 }
@@ -340,7 +338,7 @@ fn closing_ends_all_waits_and_all_that_come_later() {
             .collect();
         thread::yield_now();
         semaphore.close();
-        assert!(waiting.into_iter().all(common::Either::join));
+        assert!(waiting.into_iter().all(crate::common::Either::join));
         drop(held);
         assert_eq!(semaphore.available_permits(), 1);
         assert!(semaphore.acquire().is_err());

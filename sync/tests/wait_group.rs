@@ -1,7 +1,5 @@
 //! `WaitGroup`: green threads and OS threads wait for each other, in every kind of runtime.
 
-mod common;
-
 use std::{
     sync::{
         Arc,
@@ -10,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{Either, each_config, each_run, spawn_either, stress};
+use crate::common::{Either, each_config, each_run, spawn_either, stress};
 use sward_runtime::thread;
 use sward_sync::WaitGroup;
 

@@ -1,7 +1,5 @@
 //! `watch`: the latest value, and whether it is new; in every kind of runtime, and with OS threads.
 
-mod common;
-
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
@@ -11,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use common::{
+use crate::common::{
     Drops, Either, ON_PURPOSE, each_config, each_mode, each_run, quiet_panics, spawn_either, stress,
 };
 use sward_runtime::thread;
@@ -317,7 +315,7 @@ fn who_is_cancelled_while_it_changes_the_value_locks_nobody_out() {
                 thread::park();
             });
         });
-        common::wait_until(|| begun.load(SeqCst));
+        crate::common::wait_until(|| begun.load(SeqCst));
         let theirs = Arc::clone(&sender);
         let outside = std::thread::spawn(move || theirs.send_modify(|n| *n += 1));
         drop(runtime);

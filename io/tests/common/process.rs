@@ -1,12 +1,15 @@
 //! What the tests of processes, signals and streams share: tests that have a process to themselves, and looks at the process.
 
 use std::{
-    env, fs,
+    env,
+    fs::{self, File},
+    panic::Location,
+    path::Path,
     process::{Command, Stdio},
     sync::{Once, mpsc},
 };
 
-use rustix::process::{Pid, Signal};
+use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
 use sward_runtime::{
     runtime::{Builder, Runtime},
     thread::{self, JoinHandle},
@@ -23,14 +26,19 @@ pub(crate) fn role() -> Option<String> {
     Some(role)
 }
 
-/// A command that runs the test `name` of this binary in a process of its own, in which [`role`] is `role`.
+/// A command that runs the test `name` of the calling module in a process of its own, in which [`role`] is `role`.
+#[track_caller]
 pub(crate) fn in_role(name: &str, role: &str) -> Command {
+    let module = Path::new(Location::caller().file()).file_stem().expect("a file").display();
     let mut command = Command::new(env::current_exe().expect("the test binary has a path"));
-    command.args([name, "--exact", "--nocapture", "--test-threads=1"]).env(ROLE, role);
+    command
+        .args([&format!("{module}::{name}"), "--exact", "--nocapture", "--test-threads=1"])
+        .env(ROLE, role);
     command
 }
 
 /// Runs a test in a process of its own: for what belongs to the process, as signals and numbers of descriptors.
+#[track_caller]
 pub(crate) fn alone(name: &str, test: impl FnOnce()) {
     if role().is_some() {
         return test();
@@ -50,6 +58,27 @@ pub(crate) fn one_worker() -> Runtime {
 pub(crate) fn descriptors() -> usize {
     // One of them is that of the directory.
     fs::read_dir("/proc/self/fd").expect("/proc is mounted").count() - 1
+}
+
+/// The limit of descriptors as it was before [`limit_descriptors`]; it is so again when this is dropped.
+pub(crate) struct Limit(Rlimit);
+
+impl Drop for Limit {
+    fn drop(&mut self) {
+        setrlimit(Resource::Nofile, self.0).expect("as it was");
+    }
+}
+
+/// Lowers the limit of descriptors, in a process that is [`alone`].
+pub(crate) fn limit_descriptors(limit: u64) -> Limit {
+    let old = getrlimit(Resource::Nofile);
+    setrlimit(Resource::Nofile, Rlimit { current: Some(limit), ..old }).expect("lowered");
+    Limit(old)
+}
+
+/// As many files as can be opened.
+pub(crate) fn open_all() -> Vec<File> {
+    std::iter::repeat_with(|| File::open("/dev/null")).map_while(Result::ok).collect()
 }
 
 /// How many children of this process have ended and have not been waited for.

@@ -11,6 +11,7 @@ use std::{
     env, fs,
     io::Write,
     panic::{self, AssertUnwindSafe, PanicHookInfo},
+    path::Path,
     process::{Command, Output, Stdio},
     sync::{
         Arc, Once,
@@ -310,10 +311,12 @@ pub(crate) fn child_case() -> Option<String> {
     env::var(CHILD).ok()
 }
 
-/// Runs the test `test` of this binary in a child process, in which [`child_case`] is `case`.
+/// Runs the test `test` of the calling module in a child process, in which [`child_case`] is `case`.
+#[track_caller]
 pub(crate) fn child(test: &str, case: &str) -> Output {
+    let module = Path::new(panic::Location::caller().file()).file_stem().expect("a file").display();
     Command::new(env::current_exe().expect("the test binary has a path"))
-        .args([test, "--exact", "--nocapture", "--test-threads=1"])
+        .args([&format!("{module}::{test}"), "--exact", "--nocapture", "--test-threads=1"])
         .env(CHILD, case)
         .env_remove("RUST_BACKTRACE")
         .stdin(Stdio::null())

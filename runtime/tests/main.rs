@@ -1,0 +1,26 @@
+//! The tests of this crate, one module for each subject, in one binary: most of their build is code that they share.
+//!
+//! `cargo test -p sward-runtime --test main shutdown::` runs those of one module.
+
+mod bad_input;
+mod cancel;
+mod common;
+mod future;
+mod generator;
+mod generator_deaths;
+mod generator_scope;
+mod generator_threads;
+mod join;
+mod locals;
+mod panics;
+mod park;
+mod roaming;
+mod scope;
+mod shutdown;
+mod spawn;
+mod stack_overflow;
+mod stacks;
+mod time;
+mod timers;
+mod token;
+mod yield_fairness;

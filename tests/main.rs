@@ -1,0 +1,11 @@
+//! The tests of this crate, one module for each subject, in one binary: most of their build is code that they share.
+//!
+//! `cargo test -p sward --test main actor::` runs those of one module.
+
+mod actor;
+mod actor_supervisor;
+mod attributes;
+mod common;
+mod task_group;
+mod task_scope;
+mod tokio_interop;
