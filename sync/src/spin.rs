@@ -37,6 +37,8 @@ use std::{
     panic::{RefUnwindSafe, UnwindSafe},
 };
 
+use sward_runtime::placement;
+
 use crate::prim::{
     MODEL,
     atomic::{
@@ -46,8 +48,33 @@ use crate::prim::{
     const_fn, hint, thread,
 };
 
-/// After so many pauses in a row the OS thread lets others run: the holder may have been descheduled.
-const MAX_PAUSES: u32 = if MODEL { 1 } else { 128 };
+/// The longest of the [`Pauses`].
+const LONGEST: u32 = if MODEL { 0 } else { 64 };
+
+/// Pauses that double, for who looks again and again at a word that another core is about to change: who looks all the time slows the holder down,
+/// and has the word move from core to core after each operation.
+pub(crate) struct Pauses(u32);
+
+impl Pauses {
+    pub(crate) fn new() -> Self {
+        Self(1)
+    }
+
+    /// For who could wait for a green thread instead: none if that could not be running just now.
+    pub(crate) fn beside_others() -> Self {
+        Self(if placement::others_run_beside() { 1 } else { LONGEST + 1 })
+    }
+
+    /// Pauses, twice as long as the last time. `false`, at once, after the longest.
+    pub(crate) fn pause(&mut self) -> bool {
+        let is_left = self.0 <= LONGEST;
+        if is_left {
+            (0..self.0).for_each(|_| hint::spin_loop());
+            self.0 *= 2;
+        }
+        is_left
+    }
+}
 
 /// The lock. See the module.
 pub struct SpinLock<T> {
@@ -87,16 +114,12 @@ impl<T> SpinLock<T> {
         self.locked.compare_exchange(false, true, Acquire, Relaxed).is_ok()
     }
 
-    /// Looks again and again, after pauses that grow: who looks all the time slows the holder down, and has the lock move from core to core
-    /// after each operation.
+    /// Looks again and again; after the longest pause the OS thread lets others run, for the holder may have been descheduled.
     #[cold]
     fn take_contended(&self) {
-        let mut pauses = 1;
+        let mut pauses = Pauses::new();
         loop {
-            if pauses < MAX_PAUSES {
-                (0..pauses).for_each(|_| hint::spin_loop());
-                pauses *= 2;
-            } else {
+            if !pauses.pause() {
                 thread::yield_now();
             }
             if !self.locked.load(Relaxed) && self.try_take() {

@@ -244,18 +244,23 @@ fn a_poisoned_mutex_is_told_by_every_wait() {
         let soon = Duration::from_micros(1);
         assert!(shared.1.wait_timeout(lock(), soon).unwrap_err().into_inner().1.timed_out());
         assert!(shared.1.wait_until(lock(), Instant::now()).is_err());
-        assert!(shared.1.wait_timeout_while(lock(), soon, |_| true).is_err());
         #[expect(deprecated, reason = "std has it still")]
         let late = shared.1.wait_timeout_ms(lock(), 1);
         assert!(!late.unwrap_err().into_inner().1);
-        let theirs = Arc::clone(&shared);
-        let waiter = thread::spawn(move || {
-            let guard = theirs.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-            assert!(theirs.1.wait(guard).is_err());
-        });
-        until_waiting(waiter.thread(), WaitReason::Condvar);
-        shared.1.notify_one();
-        waiter.join().unwrap();
+        for timed in [false, true] {
+            let theirs = Arc::clone(&shared);
+            let waiter = thread::spawn(move || {
+                let guard = theirs.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                if timed {
+                    assert!(theirs.1.wait_timeout_while(guard, Duration::MAX, |_| true).is_err());
+                } else {
+                    assert!(theirs.1.wait(guard).is_err());
+                }
+            });
+            until_waiting(waiter.thread(), WaitReason::Condvar);
+            shared.1.notify_one();
+            waiter.join().unwrap();
+        }
     });
 }
 

@@ -58,10 +58,7 @@
 
 use std::time::Instant;
 
-use sward_runtime::{
-    park::{Batch, WaitReason},
-    placement,
-};
+use sward_runtime::park::{Batch, WaitReason};
 
 use crate::{
     lot::{self, Parked},
@@ -71,8 +68,9 @@ use crate::{
             AtomicU32,
             Ordering::{Acquire, Relaxed, Release},
         },
-        const_fn, hint,
+        const_fn,
     },
+    spin::Pauses,
     wait_list::{Ask, Wait, WaitList},
 };
 
@@ -84,9 +82,6 @@ const READER: u32 = 1 << 4;
 const READERS: u32 = !(READER - 1);
 /// Part of the count: with so many readers no other is let in.
 const FULL: u32 = 1 << 31;
-
-/// So many looks at a lock that somebody on another worker may be about to release, before waiting for it.
-const SPINS: u32 = if MODEL { 0 } else { 40 };
 
 /// So many waiters are woken before the lot's lock is released for a moment.
 const RUN: usize = if MODEL { 1 } else { 64 };
@@ -154,7 +149,7 @@ impl RawRwLock {
 
     #[cold]
     fn read_contended(&self, deadline: Option<Instant>) -> bool {
-        let mut spins = spins();
+        let mut pauses = Pauses::beside_others();
         loop {
             let word = self.0.load(Relaxed);
             if word & (WRITER | CLOSED) == 0 {
@@ -162,10 +157,7 @@ impl RawRwLock {
                 if self.0.compare_exchange_weak(word, word + READER, Acquire, Relaxed).is_ok() {
                     return true;
                 }
-            } else if spins > 0 && word & PARKED == 0 {
-                spins -= 1;
-                hint::spin_loop();
-            } else {
+            } else if word & PARKED != 0 || !pauses.pause() {
                 let is_shut = |word| (word & (WRITER | CLOSED) != 0).then_some(word | PARKED);
                 match self.park(READ, deadline, is_shut) {
                     Parked::Refused => {}
@@ -209,7 +201,7 @@ impl RawRwLock {
 
     #[cold]
     fn write_contended(&self, deadline: Option<Instant>) -> bool {
-        let mut spins = spins();
+        let mut pauses = Pauses::beside_others();
         // Whether we are the woken one.
         let mut woken = false;
         loop {
@@ -222,10 +214,7 @@ impl RawRwLock {
                 }
             } else if woken && word & CLOSED == 0 {
                 let _ = self.0.compare_exchange_weak(word, word | CLOSED, Relaxed, Relaxed);
-            } else if spins > 0 && (woken || word & PARKED == 0) {
-                spins -= 1;
-                hint::spin_loop();
-            } else {
+            } else if !woken && word & PARKED != 0 || !pauses.pause() {
                 let parked = if woken {
                     self.park(WRITE_AGAIN, deadline, waiting_again)
                 } else {
@@ -236,7 +225,7 @@ impl RawRwLock {
                     Parked::Woken(HANDED_OVER) => return true,
                     Parked::Woken(_) => {
                         woken = true;
-                        spins = self::spins();
+                        pauses = Pauses::beside_others();
                     }
                     Parked::TimedOut => return false,
                 }
@@ -350,8 +339,4 @@ fn waiting_to_write(word: u32) -> Option<u32> {
 /// What the word becomes when the woken one waits again.
 fn waiting_again(word: u32) -> Option<u32> {
     (word & (WRITER | READERS) != 0).then_some((word | PARKED | CLOSED) & !WOKEN)
-}
-
-fn spins() -> u32 {
-    if placement::others_run_beside() { SPINS } else { 0 }
 }
