@@ -76,11 +76,11 @@ fn send_one_of(senders: [&Sender<Message>; 2]) -> usize {
 }
 
 /// Two channels with a sender each.
-fn two_messages_meet_a_select(capacity: usize) {
+fn two_messages_meet(capacity: usize, recv_one: fn([&Receiver<Message>; 2]) -> (usize, Option<u32>)) {
     check_bounded(2, move || {
         let (first, second): (Channel, Channel) = (bounded(capacity), bounded(capacity));
         let others = [spawn(first.0, |sender| send(&sender, 0)), spawn(second.0, |sender| send(&sender, 1))];
-        let (index, message) = recv_one_of([&first.1, &second.1]);
+        let (index, message) = recv_one([&first.1, &second.1]);
         assert_eq!(message, Some(index as u32));
         let rest = [&second.1, &first.1][index];
         assert_eq!(recv(rest), Some(1 - index as u32));
@@ -92,12 +92,12 @@ fn two_messages_meet_a_select(capacity: usize) {
 
 #[test]
 fn two_messages_meet_a_select_without_buffers() {
-    two_messages_meet_a_select(0);
+    two_messages_meet(0, recv_one_of);
 }
 
 #[test]
 fn two_messages_meet_a_select_with_buffers() {
-    two_messages_meet_a_select(1);
+    two_messages_meet(1, recv_one_of);
 }
 
 /// What a `select` sends goes to one of two receivers.
@@ -384,29 +384,14 @@ fn recv_one_into(receivers: [&Receiver<Message>; 2]) -> (usize, Option<u32>) {
     (index, message.ok().map(|message| *message))
 }
 
-/// Two channels with a sender each.
-fn two_messages_meet_slots(capacity: usize) {
-    check_bounded(2, move || {
-        let (first, second): (Channel, Channel) = (bounded(capacity), bounded(capacity));
-        let others = [spawn(first.0, |sender| send(&sender, 0)), spawn(second.0, |sender| send(&sender, 1))];
-        let (index, message) = recv_one_into([&first.1, &second.1]);
-        assert_eq!(message, Some(index as u32));
-        let rest = [&second.1, &first.1][index];
-        assert_eq!(recv(rest), Some(1 - index as u32));
-        for other in others {
-            other.join().unwrap();
-        }
-    });
-}
-
 #[test]
 fn two_messages_meet_slots_without_buffers() {
-    two_messages_meet_slots(0);
+    two_messages_meet(0, recv_one_into);
 }
 
 #[test]
 fn two_messages_meet_slots_with_buffers() {
-    two_messages_meet_slots(1);
+    two_messages_meet(1, recv_one_into);
 }
 
 /// A message that comes as the time of a `select!` is up.

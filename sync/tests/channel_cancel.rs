@@ -7,26 +7,16 @@ use std::{
 };
 
 use crate::common::{
-    DropToken, Drops, each_config, each_run, everywhere, is_waiting, spawn_either, stress, until_waiting,
-    wait_until,
+    CAPACITIES, DropToken, Drops, channel, each_config, each_run, everywhere, fill, is_waiting, spawn_either,
+    stress, until_waiting, wait_until,
 };
 use sward_runtime::{cancel::Cancelled, park::WaitReason, runtime::Runtime, thread};
 use sward_sync::{
     Arc, Barrier, Condvar, Mutex, Notify, ReentrantLock, RwLock, Semaphore, WaitGroup,
-    channel::{Receiver, Select, Sender, bounded, never, select, unbounded},
+    channel::{Receiver, Select, Sender, bounded, never, select},
 };
 
-const CAPACITIES: [Option<usize>; 4] = [Some(0), Some(1), Some(7), None];
 const HOUR: Duration = Duration::from_secs(3_600);
-
-fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    capacity.map_or_else(unbounded, bounded)
-}
-
-/// Sends as many messages as there is room for, ten at most.
-fn fill<T>(sender: &Sender<T>, mut message: impl FnMut() -> T) -> usize {
-    (0..10).take_while(|_| sender.try_send(message()).is_ok()).count()
-}
 
 /// Whether a green thread waits at channels.
 fn waits(thread: &thread::Thread) -> bool {

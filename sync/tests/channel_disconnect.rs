@@ -3,26 +3,14 @@
 use std::time::{Duration, Instant};
 
 use crate::common::{
-    DropToken, Drops, Either, ON_PURPOSE, each_config, each_run, everywhere, is_waiting, panics_with,
-    spawn_either, stress, until_waiting, wait_until,
+    CAPACITIES, DropToken, Drops, Either, ON_PURPOSE, channel, each_config, each_run, everywhere, fill,
+    is_waiting, panics_with, spawn_either, stress, until_waiting, wait_until,
 };
 use sward_runtime::{park::WaitReason, thread};
 use sward_sync::channel::{
     Receiver, RecvError, RecvTimeoutError, SendError, SendTimeoutError, Sender, TryRecvError, TrySendError,
     bounded, select, unbounded,
 };
-
-/// One of each kind: without a buffer, with one for a message, with one for more, and without a bound.
-const CAPACITIES: [Option<usize>; 4] = [Some(0), Some(1), Some(7), None];
-
-fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
-    capacity.map_or_else(unbounded, bounded)
-}
-
-/// Sends as many messages as there is room for, ten at most.
-fn fill<T>(sender: &Sender<T>, mut message: impl FnMut() -> T) -> usize {
-    (0..10).take_while(|_| sender.try_send(message()).is_ok()).count()
-}
 
 #[test]
 fn without_receivers_each_way_to_send_gives_the_message_back() {

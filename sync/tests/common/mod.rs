@@ -5,8 +5,21 @@
 mod runtime_common;
 
 use sward_runtime::{park::WaitReason, thread};
+use sward_sync::channel::{Receiver, Sender, bounded, unbounded};
 
 pub(crate) use self::runtime_common::*;
+
+/// One channel of each kind: without a buffer, with one for a message, with one for more, and without a bound.
+pub(crate) const CAPACITIES: [Option<usize>; 4] = [Some(0), Some(1), Some(7), None];
+
+pub(crate) fn channel<T>(capacity: Option<usize>) -> (Sender<T>, Receiver<T>) {
+    capacity.map_or_else(unbounded, bounded)
+}
+
+/// Sends as many messages as there is room for, ten at most.
+pub(crate) fn fill<T>(sender: &Sender<T>, mut message: impl FnMut() -> T) -> usize {
+    (0..10).take_while(|_| sender.try_send(message()).is_ok()).count()
+}
 
 /// A thread, green or not.
 pub(crate) enum Either<T> {
