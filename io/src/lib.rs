@@ -58,6 +58,7 @@
 //!
 //! - `futures`: [`io::Polled`](crate::io) sockets have the traits of `futures-io`, and `io::BlockOn` takes what has them.
 //! - `hyper`: they have the traits of hyper's connections, and the module `hyper` has an executor and a timer for it.
+//! - `fault-injection`: for the tests of this crate, which make system calls fail by it.
 //! - `polling`: collects readiness through the `polling` crate on Linux too, as on other Unixes. For tests.
 #![deny(unsafe_code)]
 #![doc(test(attr(deny(warnings))))]
@@ -96,5 +97,15 @@ pub mod model {
     pub use crate::{
         direction::{Direction, Ticket},
         readiness::{Readiness, Snapshot, Wait, Wake},
+    };
+}
+
+/// Faults of system calls, for the tests of this crate to inject. Not part of the public API.
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub mod faults {
+    pub use crate::sys::seam::{
+        Call,
+        plan::{Fault, Plan},
     };
 }

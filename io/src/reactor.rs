@@ -64,7 +64,10 @@ use crate::{
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     source::Shared,
-    sys::{Events, Key, Poller},
+    sys::{
+        Events, Key, Poller,
+        seam::{self, Call},
+    },
 };
 
 /// The registered sources of one runtime: what its [`Driver`] is.
@@ -138,7 +141,8 @@ impl Reactor {
         // INVARIANT (I2): the slot is filled before the kernel can report the key.
         let key = self.registry.lock().insert(shared)?;
         self.sources.fetch_add(1, Relaxed);
-        match self.poller.add(fd, key) {
+        let admitted = seam::admit(fd, Call::Register).map_err(io::Error::from);
+        match admitted.and_then(|_| self.poller.add(fd, key)) {
             Ok(()) => Ok(key),
             Err(error) => {
                 self.vacate(key);

@@ -268,7 +268,7 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<R> {
         // Before the operation, not after it: who is ended here has lost nothing.
         budget::spend();
-        let mut turn = Turn { deadline: None, look: FIRST_LOOK, baton: None };
+        let mut turn = Turn { deadline: None, look: FIRST_LOOK, is_last: false, baton: None };
         loop {
             let direction =
                 self.registration.get().map(|registration| registration.shared.direction(operation.interest));
@@ -292,6 +292,9 @@ impl<T: AsFd> Source<T> {
                 }
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     self.blocked(error, direction.map(|direction| (direction, seen)), operation.interest)?;
+                    if turn.is_last {
+                        return Err(time_is_up());
+                    }
                 }
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(error) => return Err(error),
@@ -300,7 +303,8 @@ impl<T: AsFd> Source<T> {
     }
 
     /// Waits until there is something to try. `false`: nothing was reported, but try all the same, because the socket is
-    /// not to wait, or it is time to look.
+    /// not to wait, or it is time to look, or the time is up: as in `std`, what is there is had then too, although the
+    /// reactor may be late to tell of it.
     #[inline(never)]
     fn wait<'a>(
         &'a self,
@@ -321,11 +325,15 @@ impl<T: AsFd> Source<T> {
         let deadline = *turn.deadline.get_or_insert_with(|| self.deadline(operation));
         let look = operation.looks.then(|| turn.next_look()).flatten();
         match Enqueued::wait(direction, operation.reason, look.into_iter().chain(deadline).min()) {
-            Err(_) if look.is_some_and(|look| deadline.is_none_or(|deadline| look < deadline)) => Ok(false),
-            result => {
-                turn.baton = result?;
+            Ok(baton) => {
+                turn.baton = baton;
                 Ok(true)
             }
+            Err(error) if error.raw_os_error() == time_is_up().raw_os_error() => {
+                turn.is_last = look.is_none_or(|look| deadline.is_some_and(|deadline| deadline <= look));
+                Ok(false)
+            }
+            Err(error) => Err(error),
         }
     }
 
@@ -379,6 +387,8 @@ struct Turn<'a> {
     deadline: Option<Option<Instant>>,
     /// How long until the next look.
     look: Duration,
+    /// The time is up, so the next attempt is the last.
+    is_last: bool,
     /// Held since it was woken; passed on when the operation ends, however it ends.
     baton: Option<Baton<'a>>,
 }
@@ -390,6 +400,11 @@ impl Turn<'_> {
         self.look = (self.look * 2).min(LAST_LOOK);
         look
     }
+}
+
+/// What `std` returns when the kernel's own timeout ends a wait.
+fn time_is_up() -> io::Error {
+    io::Error::from_raw_os_error(libc::EAGAIN)
 }
 
 /// The duty of an operation that was woken: to wake the next if it leaves something behind.
@@ -427,8 +442,7 @@ impl<'a> Enqueued<'a> {
                 mem::forget(enqueued);
                 Ok(Some(Baton(direction)))
             }
-            // What `std` returns when the kernel's own timeout ends a wait.
-            Outcome::TimedOut => Err(io::Error::from_raw_os_error(libc::EAGAIN)),
+            Outcome::TimedOut => Err(time_is_up()),
             Outcome::Cancelled => {
                 drop(enqueued);
                 Err(cancel::fail())

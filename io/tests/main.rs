@@ -6,6 +6,10 @@ mod cancel;
 mod common;
 mod copy;
 mod duplex;
+#[cfg(feature = "fault-injection")]
+mod faults;
+#[cfg(feature = "fault-injection")]
+mod faults_accept;
 mod fs_cancel;
 mod fs_concurrency;
 mod fs_convert;
@@ -14,6 +18,7 @@ mod fs_file;
 mod fs_lock;
 mod fs_path;
 mod fs_special;
+mod hardships;
 #[cfg(feature = "hyper")]
 mod hyper;
 mod pipe;

@@ -28,7 +28,13 @@ use rustix::{
 };
 
 use super::ends::End;
-use crate::{source::Interest, sys};
+use crate::{
+    source::Interest,
+    sys::{
+        self,
+        seam::{self, Call},
+    },
+};
 
 /// The most that one call moves. What a pipe has room for is less.
 const MOST: usize = 1 << 20;
@@ -71,13 +77,15 @@ impl Conduit {
 
     /// Moves what `from` has into the pipe.
     fn fill(&mut self, from: BorrowedFd<'_>) -> io::Result<usize> {
-        self.filled = move_bytes(from, &self.pipe().writer, MOST)?;
+        let most = MOST.min(seam::admit(from, Call::Read)?);
+        self.filled = move_bytes(from, &self.pipe().writer, most)?;
         Ok(self.filled)
     }
 
     /// Moves to `to` what it has room for.
     fn empty(&mut self, to: BorrowedFd<'_>) -> io::Result<usize> {
-        let moved = move_bytes(&self.pipe().reader, to, self.filled)?;
+        let most = self.filled.min(seam::admit(to, Call::Write)?);
+        let moved = move_bytes(&self.pipe().reader, to, most)?;
         self.filled -= moved;
         Ok(moved)
     }

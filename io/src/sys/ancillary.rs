@@ -41,6 +41,8 @@ use std::{
 use libc::{c_int, cmsghdr, iovec, msghdr, ucred};
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags};
 
+use super::seam::{self, Call};
+
 /// The most descriptors that Linux passes with one message (`SCM_MAX_FD`).
 pub(crate) const MAX_FDS: usize = 253;
 
@@ -72,12 +74,14 @@ pub(crate) fn send(socket: BorrowedFd<'_>, data: &[u8], fds: &[BorrowedFd<'_>]) 
     if !fds.is_empty() && !control.push(SendAncillaryMessage::ScmRights(fds)) {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "more descriptors than one message passes"));
     }
+    let data = seam::some(data, seam::admit(socket, Call::Write)?);
     let flags = SendFlags::DONTWAIT | SendFlags::NOSIGNAL;
     Ok(rustix::net::sendmsg(socket, &[IoSlice::new(data)], &mut control, flags)?)
 }
 
 /// Receives data and at most `limit` descriptors, which child processes do not inherit.
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8], limit: usize) -> io::Result<Received> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     let mut room = [0_usize; ROOM];
     let mut data = iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
     // SAFETY: all of `msghdr` is integers and pointers, for which zero is a value.

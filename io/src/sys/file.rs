@@ -28,8 +28,10 @@ use std::{
 use rustix::{
     event::{PollFd, PollFlags, Timespec},
     fs::OFlags,
-    io::Errno,
+    io::{Errno, retry_on_intr},
 };
+
+use super::seam::{self, Call};
 
 /// What became of a transfer that was not to wait.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,31 +49,41 @@ pub(crate) type At = Option<u64>;
 
 /// Reads, and waits as long as it takes.
 pub(crate) fn read(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], at: At) -> io::Result<usize> {
-    let read = match at {
-        None => rustix::io::readv(fd, bufs),
-        Some(offset) => rustix::io::preadv(fd, bufs, offset),
-    };
+    let read = retry_on_intr(|| {
+        seam::with_some_mut(bufs, seam::admit(fd, Call::Read)?, |bufs| match at {
+            None => rustix::io::readv(fd, bufs),
+            Some(offset) => rustix::io::preadv(fd, bufs, offset),
+        })
+    });
     Ok(read?)
 }
 
 /// Writes, and waits as long as it takes.
 pub(crate) fn write(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], at: At) -> io::Result<usize> {
-    let written = match at {
-        None => rustix::io::writev(fd, bufs),
-        Some(offset) => rustix::io::pwritev(fd, bufs, offset),
-    };
+    let written = retry_on_intr(|| {
+        seam::with_some(bufs, seam::admit(fd, Call::Write)?, |bufs| match at {
+            None => rustix::io::writev(fd, bufs),
+            Some(offset) => rustix::io::pwritev(fd, bufs, offset),
+        })
+    });
     Ok(written?)
 }
 
 /// Reads what can be had without waiting.
 #[inline]
 pub(crate) fn read_at_once(fd: BorrowedFd<'_>, bufs: &mut [IoSliceMut<'_>], at: At) -> io::Result<AtOnce> {
-    at_once(at, |offset| nowait::read(fd, bufs, offset))
+    at_once(at, |offset| {
+        let most = seam::admit(fd, Call::Read)?;
+        seam::with_some_mut(bufs, most, |bufs| nowait::read(fd, bufs, offset))
+    })
 }
 
 /// Writes what can be written without waiting.
 pub(crate) fn write_at_once(fd: BorrowedFd<'_>, bufs: &[IoSlice<'_>], at: At) -> io::Result<AtOnce> {
-    at_once(at, |offset| nowait::write(fd, bufs, offset))
+    at_once(at, |offset| {
+        let most = seam::admit(fd, Call::Write)?;
+        seam::with_some(bufs, most, |bufs| nowait::write(fd, bufs, offset))
+    })
 }
 
 #[inline]
@@ -131,8 +143,8 @@ mod nowait {
 pub(crate) fn is_ready(fd: BorrowedFd<'_>, to_read: bool) -> bool {
     let interest = if to_read { PollFlags::IN } else { PollFlags::OUT };
     let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-    // An error is for the transfer to report.
-    rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, interest)], Some(&now)) != Ok(0)
+    // An error is for the transfer to report, but an interruption says nothing.
+    retry_on_intr(|| rustix::event::poll(&mut [PollFd::from_borrowed_fd(fd, interest)], Some(&now))) != Ok(0)
 }
 
 /// On what a file is kept.

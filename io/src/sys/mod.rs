@@ -29,6 +29,7 @@ mod epoll;
 pub(crate) mod file;
 #[cfg(any(not(target_os = "linux"), feature = "polling"))]
 mod portable;
+pub(crate) mod seam;
 pub(crate) mod socket;
 
 #[cfg(all(target_os = "linux", not(feature = "polling")))]

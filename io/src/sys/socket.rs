@@ -45,6 +45,8 @@ use libc::{c_int, msghdr};
 use rustix::event::{PollFd, PollFlags, Timespec};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
+use super::seam::{self, Call};
+
 /// The most slices that one call takes; `std` cuts longer lists off too.
 pub(crate) const MAX_SLICES: usize = 1024;
 
@@ -86,15 +88,23 @@ pub(crate) fn pair(kind: Type) -> io::Result<(Socket, Socket)> {
     Ok((one, other))
 }
 
+/// Connects a socket, or begins to.
+pub(crate) fn connect(socket: &Socket, addr: &SockAddr) -> io::Result<()> {
+    seam::admit(socket.as_raw_fd(), Call::Connect)?;
+    socket.connect(addr)
+}
+
 /// Accepts a connection, in one system call.
 #[cfg(target_os = "linux")]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
+    seam::admit(listener, Call::Accept)?;
     SockRef::from(&listener).accept4(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC)
 }
 
 /// Accepts a connection.
 #[cfg(not(target_os = "linux"))]
 pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)> {
+    seam::admit(listener, Call::Accept)?;
     let (socket, addr) = SockRef::from(&listener).accept()?;
     socket.set_nonblocking(true)?;
     Ok((socket, addr))
@@ -108,6 +118,7 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<u
 /// Receives into `buffer`, of which so many bytes are initialized then.
 #[cfg(feature = "hyper")]
 pub(crate) fn receive_uninit(socket: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     SockRef::from(&socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
 }
 
@@ -118,43 +129,53 @@ pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usiz
 
 /// Sends from `buffer`.
 pub(crate) fn send(socket: BorrowedFd<'_>, buffer: &[u8]) -> io::Result<usize> {
+    let buffer = seam::some(buffer, seam::admit(socket, Call::Write)?);
     // SAFETY: the descriptor is open (I1), and the kernel reads no more than the length of `buffer`.
     transferred(unsafe { libc::send(socket.as_raw_fd(), buffer.as_ptr().cast(), buffer.len(), SEND_FLAGS) })
 }
 
 /// Receives into `buffer`, and says from whom.
 pub(crate) fn receive_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     SockRef::from(&socket).recv_from_with_flags(as_uninit(buffer), libc::MSG_DONTWAIT)
 }
 
 /// Receives into `buffer`, says from whom, and leaves the data where it was.
 pub(crate) fn peek_from(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, SockAddr)> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     SockRef::from(&socket).recv_from_with_flags(as_uninit(buffer), libc::MSG_DONTWAIT | libc::MSG_PEEK)
 }
 
 /// Sends `buffer` to an address.
 pub(crate) fn send_to(socket: BorrowedFd<'_>, buffer: &[u8], addr: &SockAddr) -> io::Result<usize> {
+    let buffer = seam::some(buffer, seam::admit(socket, Call::Write)?);
     SockRef::from(&socket).send_to_with_flags(buffer, addr, SEND_FLAGS)
 }
 
 /// Receives into several buffers, one after the other.
 pub(crate) fn receive_vectored(socket: BorrowedFd<'_>, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-    let count = buffers.len().min(MAX_SLICES);
-    let mut message = message(buffers.as_mut_ptr().cast(), count);
-    // SAFETY:
-    // 1. The descriptor is open (I1).
-    // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2), borrowed mutably.
-    transferred(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
+    let most = seam::admit(socket, Call::Read)?;
+    seam::with_some_mut(buffers, most, |buffers| {
+        let count = buffers.len().min(MAX_SLICES);
+        let mut message = message(buffers.as_mut_ptr().cast(), count);
+        // SAFETY:
+        // 1. The descriptor is open (I1).
+        // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2), borrowed mutably.
+        transferred(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })
+    })
 }
 
 /// Sends from several buffers, one after the other.
 pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
-    let count = buffers.len().min(MAX_SLICES);
-    let message = message(buffers.as_ptr().cast_mut().cast(), count);
-    // SAFETY:
-    // 1. The descriptor is open (I1).
-    // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2); sending writes to none of them.
-    transferred(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, SEND_FLAGS) })
+    let most = seam::admit(socket, Call::Write)?;
+    seam::with_some(buffers, most, |buffers| {
+        let count = buffers.len().min(MAX_SLICES);
+        let message = message(buffers.as_ptr().cast_mut().cast(), count);
+        // SAFETY:
+        // 1. The descriptor is open (I1).
+        // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2); sending writes to none of them.
+        transferred(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, SEND_FLAGS) })
+    })
 }
 
 /// Whether a transfer of `done` bytes out of `wanted` was cut short because the kernel had no more data or room. Not the
@@ -163,7 +184,7 @@ pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> 
 /// This is so for TCP, urgent data aside. It is not so for sockets that keep messages apart: a read of a Unix stream
 /// stops at passed descriptors, with more behind them.
 pub(crate) fn is_short(done: usize, wanted: usize) -> bool {
-    done != 0 && done < wanted.min(MAX_BYTES)
+    done != 0 && done < wanted.min(MAX_BYTES) && !seam::was_cut()
 }
 
 /// Whether the reading half was shut down. A datagram socket says of that to a call that does not block what it says when it
@@ -221,6 +242,7 @@ fn as_uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
 }
 
 fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<usize> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     // SAFETY: the descriptor is open (I1), and the kernel writes no more than the length of `buffer`.
     transferred(unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) })
 }

@@ -126,7 +126,7 @@ impl TcpStream {
 
     fn connect_until(addr: &SocketAddr, deadline: Option<Instant>) -> io::Result<Self> {
         let socket = socket::open(Domain::for_address(*addr), Some(Protocol::TCP))?;
-        match socket.connect(&(*addr).into()) {
+        match socket::connect(&socket, &(*addr).into()) {
             Ok(()) => {}
             // An interrupted connect goes on in the background.
             Err(error) if matches!(error.raw_os_error(), Some(libc::EINPROGRESS | libc::EINTR)) => {}

@@ -117,7 +117,7 @@ impl UnixStream {
 
     fn connect_to(addr: &SockAddr) -> io::Result<Self> {
         let socket = socket::open(Domain::UNIX, None)?;
-        until_room(None, || true, || socket.connect(addr))?;
+        until_room(None, || true, || socket::connect(&socket, addr))?;
         Ok(Self(Source::new(socket.into())))
     }
 
