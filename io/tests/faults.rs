@@ -165,7 +165,8 @@ fn a_reader_that_is_woken_for_nothing_waits_on_and_does_not_spin() {
                 yield_until(|| plan.calls() > calls);
             }
             writer.write_all(b"!")?;
-            assert_eq!(reading.join().expect("no panic")?, sent + 1);
+            // The last alarm may have been one too many.
+            assert!([sent, sent + 1].contains(&reading.join().expect("no panic")?));
             // One before it waits at all, and one for what is there when it is registered.
             assert!(plan.calls() <= sent + 3, "{} calls for {sent} events", plan.calls());
             Ok(())
@@ -391,6 +392,31 @@ fn descriptors_travel_whatever_hinders_their_message() {
         drop(received);
         assert_eq!(reader.read(&mut [0])?, 0);
         assert!(plans.iter().all(|plan| plan.injected() == 2), "{plans:?}");
+        Ok(())
+    });
+}
+
+#[cfg(feature = "futures")]
+#[test]
+fn futures_get_through_whatever_hinders_them() {
+    use futures_lite::{AsyncReadExt, AsyncWriteExt};
+    use sward_io::io::Polled;
+    use sward_runtime::future::block_on;
+
+    everywhere(|| {
+        let (near, far) = pair()?;
+        let (mut near, mut far) = (Polled::new(near), Polled::new(far));
+        let reads = Plan::new(&far, Call::Read, hindrances());
+        let writes = Plan::new(&near, Call::Write, hindrances().skip(1));
+        let sent = pattern(200_000);
+        let mut received = vec![0; sent.len()];
+        thread::scope(|scope| {
+            let writing = scope.spawn(|| block_on(near.write_all(&sent)));
+            block_on(far.read_exact(&mut received))?;
+            writing.join().expect("no panic")
+        })?;
+        assert!(received == sent);
+        assert!(reads.injected() > 0 && writes.injected() > 0, "the futures went past the seam");
         Ok(())
     });
 }
