@@ -65,7 +65,8 @@
 //! - [`time`]: deadlines that reach every wait inside a call, and intervals.
 //!
 //! With features, all off by default: `futures` gives [`io`] sockets for futures, and futures as streams; `hyper` adds HTTP servers and
-//! clients, with the module `hyper`. Futures of tokio need no feature: see the example `tokio_interop`.
+//! clients, with the module `hyper`; with `tracing`, spans follow the green thread that is in them. Futures of tokio need no feature:
+//! see the example `tokio_interop`.
 //!
 //! Everything works on an OS thread outside the runtime too, which it blocks; and the two can join, unpark and message each other.
 //!
@@ -79,7 +80,7 @@
 //! One limit remains, which every stackful coroutine shares: unsafe code elsewhere that relies on calls of one OS thread
 //! nesting can be broken by two green threads that interleave on one worker. [`thread::no_suspend`] guards such calls. Known to need
 //! it: the `scoped-tls` crate, whose saved pointer is restored on return. Affected in meaning only: reentrant locks that
-//! know their owner by OS thread, and span stacks such as those of `tracing`.
+//! know their owner by OS thread, and, without the feature `tracing`, its stacks of spans.
 //!
 //! # Limits
 //!
@@ -90,6 +91,8 @@
 
 pub mod actor;
 mod attributes;
+#[cfg(doctest)]
+mod book;
 pub mod task;
 
 /// What attributes and macros expand to.

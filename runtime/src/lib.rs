@@ -45,6 +45,7 @@ mod queue;
 pub mod runtime;
 #[expect(unsafe_code, reason = "ownership of tasks; see docs/unsafe.md")]
 mod scheduler;
+mod spans;
 #[expect(unsafe_code, reason = "memory mappings and a signal handler; see docs/unsafe.md")]
 mod stack;
 #[expect(unsafe_code, reason = "the type-erased record; see docs/unsafe.md")]

@@ -12,12 +12,17 @@
 //!
 //! Whatever borrows has ended when the call returns, also when it unwinds. All of them wait, so a
 //! [`time::timeout`](crate::time::timeout) around them bounds the whole.
+//!
+//! A [`Local`] is a value that is bound for a call, for all that borrow to inherit, and for others on request.
 
 mod failure;
 mod gather;
 mod group;
 mod join;
+mod local;
 mod scope;
+#[cfg(feature = "tracing")]
+mod span;
 mod wait;
 mod watch;
 
@@ -27,5 +32,8 @@ pub use gather::{gather, map_concurrent, race, race_ok, try_gather, try_map_conc
 pub use group::Group;
 #[doc(hidden)]
 pub use join::Handles;
+pub use local::{Local, inherit};
 pub use scope::{Handle, Scope, scope};
+#[cfg(feature = "tracing")]
+pub use span::in_current_span;
 pub use wait::{AsCompleted, Until, Waited, as_completed, wait};

@@ -27,6 +27,8 @@ use sward_runtime::{
 };
 use sward_sync::{Semaphore, WaitGroup};
 
+use super::local;
+
 /// How one of a scope failed.
 enum Failed<E> {
     Error(E),
@@ -170,7 +172,8 @@ impl<E> fmt::Debug for Scope<'_, '_, E> {
 }
 
 impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
-    /// Spawns a green thread in the scope. Its error, or its panic, is the scope's.
+    /// Spawns a green thread in the scope. Its error, or its panic, is the scope's. It inherits each [`Local`](super::Local) that is bound
+    /// here.
     ///
     /// # Suspension
     ///
@@ -189,6 +192,7 @@ impl<'scope, E: Send + 'scope> Scope<'scope, '_, E> {
         let permits = self.shared.permits.get_or_init(|| None).as_ref().map(Arc::clone);
         let permit = permits.map(|permits| permits.acquire_owned().expect("it is never closed"));
         let (shared, running) = (Arc::clone(&self.shared), self.running.clone());
+        let f = local::carry(f);
         let handle = self.threads.spawn(move || {
             // Dropped in the order of their declaration, last to first: it is out of the count last.
             let _running = running;

@@ -35,6 +35,7 @@ use crate::{
     park::Batch,
     prim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
     queue::list::TaskList,
+    spans,
     stack::StackCache,
     task::{
         Header, TaskRef,
@@ -735,6 +736,8 @@ fn run_task(task: &Header) {
             destroy_locals(task);
         }
     }
+    // Those whose guards it has forgotten.
+    let _ = spans::leave();
     task.state.finish();
 }
 

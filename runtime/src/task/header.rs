@@ -53,6 +53,7 @@ use crate::{
     },
     queue::inbox::Linked,
     scheduler::{Shared, current, current::Innermost, worker::Worker},
+    spans,
 };
 
 /// No worker yet.
@@ -401,8 +402,10 @@ impl Header {
             let here = 0u8;
             fiber.data().sp.set((&raw const here).expose_provenance());
         }
+        let spans = spans::leave();
         // SAFETY: the task runs, on this stack.
         unsafe { fiber.suspend(why) };
+        spans.enter();
     }
 
     /// Where nothing is registered anywhere: says so if the task could not be moved at its latest suspension.
