@@ -15,8 +15,11 @@ use sward_runtime::{runtime::Builder, time};
 ///
 /// If the runtime cannot be built; with the payload of `f`.
 #[track_caller]
-pub fn main<T: Send>(workers: Option<usize>, f: fn() -> T) -> T {
-    let builder = workers.map_or_else(Builder::new, |workers| Builder::new().workers(workers));
+pub fn main<T: Send>(builder: Builder, workers: Option<usize>, f: fn() -> T) -> T {
+    let builder = match workers {
+        Some(workers) => builder.workers(workers),
+        None => builder,
+    };
     builder.build().expect("the runtime could not be built").run(f)
 }
 
@@ -29,10 +32,10 @@ const GRACE: Duration = Duration::from_secs(30);
 ///
 /// If it takes longer; if the runtime cannot be built; with the payload of `f`.
 #[track_caller]
-pub fn test<T: Send>(workers: usize, milliseconds: u64, f: fn() -> T) -> T {
+pub fn test<T: Send>(builder: Builder, workers: usize, milliseconds: u64, f: fn() -> T) -> T {
     let timeout = Duration::from_millis(milliseconds);
     let _watchdog = Watchdog::new(timeout.saturating_add(GRACE));
-    let runtime = Builder::new().workers(workers).build().expect("the runtime could not be built");
+    let runtime = builder.workers(workers).build().expect("the runtime could not be built");
     match runtime.run(|| time::timeout(timeout, f)) {
         Ok(value) => value,
         Err(_) => panic!("the test has not ended after {timeout:?}, with {workers} workers"),

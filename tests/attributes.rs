@@ -14,6 +14,45 @@ fn plain_main() -> Result<u32, ParseIntError> {
     "7".parse::<u32>()
 }
 
+#[sward::main(mode = "anchored", workers = 2)]
+fn anchored_main() -> bool {
+    is_roaming()
+}
+
+#[sward::main(
+    workers = 2,
+    // SAFETY: no thread-local is used in it.
+    unsafe(mode = "roaming")
+)]
+fn roaming_main() -> bool {
+    is_roaming()
+}
+
+fn is_roaming() -> bool {
+    format!("{:?}", Handle::current()).contains("roaming: true")
+}
+
+#[test]
+fn main_runs_in_the_mode_that_is_vouched_for() {
+    assert!(!anchored_main());
+    assert!(roaming_main());
+}
+
+#[sward::test(
+    workers = [2, 8],
+    // SAFETY: no thread-local is used in it.
+    unsafe(mode = "roaming")
+)]
+fn a_test_in_roaming_mode() {
+    assert!(is_roaming());
+    thread::spawn(thread::yield_now).join().unwrap();
+}
+
+#[sward::test(mode = "anchored")]
+fn a_test_in_anchored_mode() {
+    assert!(!is_roaming());
+}
+
 #[test]
 fn main_returns_what_its_body_does() {
     assert_eq!(main_with_three_workers(), 3);

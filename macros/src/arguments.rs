@@ -2,7 +2,7 @@
 
 use proc_macro2::Span;
 use syn::{
-    Error, Expr, ExprArray, ExprLit, Ident, Lit, Result, Token,
+    Error, Expr, ExprArray, ExprLit, Ident, Lit, Result, Token, parenthesized,
     parse::{Parse, ParseStream},
 };
 
@@ -13,30 +13,83 @@ pub(crate) struct Arguments {
     pub(crate) workers: Vec<usize>,
     /// In milliseconds.
     pub(crate) timeout: Option<u64>,
+    /// `None`: nothing is said, as good as `Anchored`.
+    pub(crate) mode: Option<Mode>,
     /// Where the last one stands.
     pub(crate) span: Span,
 }
 
+/// Whether started green threads move.
+#[derive(Debug)]
+pub(crate) enum Mode {
+    Anchored,
+    /// With the place of the word that vouches for it.
+    Roaming(Span),
+}
+
 impl Parse for Arguments {
     fn parse(input: ParseStream<'_>) -> Result<Self> {
-        let mut arguments = Self { workers: Vec::new(), timeout: None, span: Span::call_site() };
+        let mut arguments = Self { workers: Vec::new(), timeout: None, mode: None, span: Span::call_site() };
         while !input.is_empty() {
-            let name: Ident = input.parse()?;
+            let vouched: Option<Token![unsafe]> = input.parse()?;
+            let (name, value) = if vouched.is_some() {
+                let inside;
+                parenthesized!(inside in input);
+                let pair = pair(&inside)?;
+                if !inside.is_empty() {
+                    return Err(inside.error("`unsafe` is for `mode = \"roaming\"` alone"));
+                }
+                pair
+            } else {
+                pair(input)?
+            };
             arguments.span = name.span();
-            input.parse::<Token![=]>()?;
-            let value: Expr = input.parse()?;
             match name.to_string().as_str() {
+                "mode" if arguments.mode.is_some() => return Err(twice(&name)),
+                "mode" => arguments.mode = Some(mode(&value, vouched)?),
+                _ if vouched.is_some() => {
+                    return Err(Error::new_spanned(name, "`unsafe` is for `mode = \"roaming\"` alone"));
+                }
                 "workers" if !arguments.workers.is_empty() => return Err(twice(&name)),
                 "timeout" if arguments.timeout.is_some() => return Err(twice(&name)),
                 "workers" => arguments.workers = all_different(&value, numbers(&value)?)?,
                 "timeout" => arguments.timeout = Some(milliseconds(&value)?),
-                _ => return Err(Error::new_spanned(name, "the arguments are `workers` and `timeout`")),
+                _ => {
+                    return Err(Error::new_spanned(
+                        name,
+                        "the arguments are `workers`, `timeout` and `mode`",
+                    ));
+                }
             }
             if !input.is_empty() {
                 input.parse::<Token![,]>()?;
             }
         }
         Ok(arguments)
+    }
+}
+
+/// `name = value`.
+fn pair(input: ParseStream<'_>) -> Result<(Ident, Expr)> {
+    let name = input.parse()?;
+    input.parse::<Token![=]>()?;
+    Ok((name, input.parse()?))
+}
+
+fn mode(value: &Expr, vouched: Option<Token![unsafe]>) -> Result<Mode> {
+    let text = match value {
+        Expr::Lit(ExprLit { lit: Lit::Str(text), .. }) => text.value(),
+        _ => String::new(),
+    };
+    match (text.as_str(), vouched) {
+        ("anchored", None) => Ok(Mode::Anchored),
+        ("roaming", Some(vouched)) => Ok(Mode::Roaming(vouched.span)),
+        ("roaming", None) => Err(Error::new_spanned(
+            value,
+            "roaming mode has a contract, that of `Builder::roaming`: `unsafe(mode = \"roaming\")`",
+        )),
+        ("anchored", Some(_)) => Err(Error::new_spanned(value, "`unsafe` is for `mode = \"roaming\"` alone")),
+        _ => Err(Error::new_spanned(value, "`mode` is \"anchored\", or `unsafe(mode = \"roaming\")`")),
     }
 }
 
@@ -107,6 +160,16 @@ mod tests {
     }
 
     #[test]
+    fn a_mode_is_read_and_roaming_has_to_be_vouched_for() {
+        assert!(parse("").unwrap().mode.is_none());
+        assert!(matches!(parse("mode = \"anchored\"").unwrap().mode, Some(Mode::Anchored)));
+        let arguments = parse("unsafe(mode = \"roaming\"), workers = 2").unwrap();
+        assert!(matches!(arguments.mode, Some(Mode::Roaming(_))) && arguments.workers == [2]);
+        let error = parse("mode = \"roaming\"").unwrap_err().to_string();
+        assert!(error.contains("`unsafe(mode = \"roaming\")`"), "{error}");
+    }
+
+    #[test]
     fn what_makes_no_sense_is_refused() {
         for text in [
             "workers = 0",
@@ -120,6 +183,14 @@ mod tests {
             "timeout = \"5h\"",
             "timeout = \"999999999999999999999ms\"",
             "threads = 1",
+            "mode = \"walking\"",
+            "mode = roaming",
+            "unsafe(mode = \"anchored\")",
+            "unsafe(mode = \"roaming\", workers = 1)",
+            "unsafe(workers = 1)",
+            "unsafe()",
+            "unsafe mode = \"roaming\"",
+            "mode = \"anchored\", unsafe(mode = \"roaming\")",
             "workers",
         ] {
             assert!(parse(text).is_err(), "{text}");

@@ -8,15 +8,25 @@ mod arguments;
 
 use proc_macro::TokenStream;
 use proc_macro2::{Ident, TokenStream as Tokens};
-use quote::{format_ident, quote};
+use quote::{format_ident, quote, quote_spanned};
 use syn::{Error, ItemFn, Result, parse_macro_input};
 
-use arguments::Arguments;
+use arguments::{Arguments, Mode};
 
 /// Runs a program's `main` on a green thread of a runtime, which ends with it.
 ///
-/// `workers = N` sets the number of workers; otherwise there is one for each CPU. What `main` returns must be `Send`: an error is a `Box<dyn
-/// Error + Send + Sync>`.
+/// | argument | meaning |
+/// |---|---|
+/// | `workers = N` | so many workers; one for each CPU if nothing is said |
+/// | `mode = "anchored"` | started green threads stay with their worker; so they do if nothing is said |
+/// | `unsafe(mode = "roaming")` | started green threads move too, as with the builder's `roaming` |
+///
+/// What `main` returns must be `Send`: an error is a `Box<dyn Error + Send + Sync>`.
+///
+/// # Safety
+///
+/// Who writes `unsafe(mode = "roaming")` promises for the whole program what the method `roaming` of `runtime::Builder` asks for. A crate
+/// that forbids `unsafe_code` cannot.
 ///
 /// # Examples
 ///
@@ -28,6 +38,23 @@ use arguments::Arguments;
 ///     let sum: u32 = (0..10).map(|i| thread::spawn(move || i)).map(|t| t.join().unwrap()).sum();
 ///     assert_eq!(sum, 45);
 /// }
+/// ```
+///
+/// ```
+/// #[sward::main(
+///     // SAFETY: nothing in this program uses thread-locals.
+///     unsafe(mode = "roaming")
+/// )]
+/// fn main() {
+///     sward::thread::yield_now();
+/// }
+/// ```
+///
+/// ```compile_fail
+/// #![forbid(unsafe_code)]
+///
+/// #[sward::main(unsafe(mode = "roaming"))]
+/// fn main() {}
 /// ```
 #[proc_macro_attribute]
 pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
@@ -43,6 +70,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// | `workers = N` | so many workers; 2 if nothing is said |
 /// | `workers = [1, 2, 8]` | a test for each of these numbers, named `workers_1` and so on in a module of the function's name |
 /// | `timeout = "500ms"` | fails if it takes longer; `ms`, `s` and `m` are units; 60 seconds if nothing is said |
+/// | `mode = "anchored"`, `unsafe(mode = "roaming")` | as with [`macro@main`] |
 ///
 /// A test that is out of time is made to unwind at its next wait; if it has not ended 30 seconds later, the process is aborted.
 /// `#[should_panic]`, `#[ignore]` and a `Result` work as with `#[test]`.
@@ -84,8 +112,19 @@ fn check(item: &ItemFn) -> Result<()> {
     Ok(())
 }
 
+/// A builder of the mode. The block is where the word is, for the lints of those who would rather not have any.
+fn builder(arguments: &Arguments) -> Tokens {
+    match arguments.mode {
+        None | Some(Mode::Anchored) => quote!(::sward::runtime::Builder::new()),
+        Some(Mode::Roaming(place)) => {
+            quote_spanned!(place=> unsafe { ::sward::runtime::Builder::roaming(::sward::runtime::Builder::new()) })
+        }
+    }
+}
+
 fn expand_main(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
     check(item)?;
+    let builder = builder(arguments);
     let workers = match arguments.workers.as_slice() {
         [] => quote!(::core::option::Option::None),
         [workers] => quote!(::core::option::Option::Some(#workers)),
@@ -100,7 +139,7 @@ fn expand_main(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
         #(#attrs)*
         #vis #sig {
             #sig #block
-            ::sward::__private::main(#workers, #name)
+            ::sward::__private::main(#builder, #workers, #name)
         }
     })
 }
@@ -110,6 +149,7 @@ const OF_TEST: [&str; 3] = ["ignore", "should_panic", "doc"];
 
 fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
     check(item)?;
+    let builder = builder(arguments);
     let milliseconds = arguments.timeout.unwrap_or(60_000);
     let ItemFn { attrs, vis, sig, block, .. } = item;
     let (name, output) = (&sig.ident, &sig.output);
@@ -124,7 +164,7 @@ fn expand_test(arguments: &Arguments, item: &ItemFn) -> Result<Tokens> {
             #(#outer)*
             #vis fn #test() #output {
                 #block
-                ::sward::__private::test(#workers, #milliseconds, #name)
+                ::sward::__private::test(#builder, #workers, #milliseconds, #name)
             }
         }
     };
