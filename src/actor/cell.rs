@@ -32,7 +32,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/actor.rs`, `tests/actor_supervisor.rs`.
+//! `tests/actor.rs`, `tests/actor_later.rs`, `tests/actor_supervisor.rs`, `tests/actor_children.rs`.
 
 use std::{
     any::Any,
@@ -45,7 +45,7 @@ use std::{
 
 use parking_lot::{Mutex, MutexGuard};
 use sward_runtime::{
-    cancel::Cancelled,
+    cancel::{Cancelled, Token},
     runtime::Handle,
     thread::{self, Thread},
 };
@@ -102,6 +102,8 @@ struct State<A: Actor> {
     ordered: Option<Exit>,
     watchers: Vec<Watcher>,
     supervisor: Option<Notice>,
+    /// What ends with the actor that is here now, if there was need of it.
+    life: Option<Token>,
 }
 
 impl<A: Actor> State<A> {
@@ -144,6 +146,7 @@ impl<A: Actor> Cell<A> {
             ordered: None,
             watchers: Vec::new(),
             supervisor: None,
+            life: None,
         };
         let (room, exit) = (Semaphore::new(bound.min(Semaphore::MAX_PERMITS)), OnceLock::new());
         Arc::new(Self { runtime, room, exit, state: Mutex::new(state) })
@@ -328,6 +331,11 @@ impl<A: Actor> Cell<A> {
         state.ordered.is_some() || matches!(state.phase, Phase::Suspended(_) | Phase::Stopped(_))
     }
 
+    /// What is cancelled when its actor ends, also one that is replaced.
+    pub(super) fn life(&self) -> Token {
+        self.state.lock().life.get_or_insert_default().clone()
+    }
+
     /// How it has ended, if it has.
     pub(super) fn exit(&self) -> &OnceLock<Exit> {
         &self.exit
@@ -426,6 +434,11 @@ impl<A: Actor> Cell<A> {
     pub(super) fn ended(&self, exit: Exit) {
         let is_ending = self.runtime.is_ending();
         let mut state = self.state.lock();
+        if let Some(life) = state.life.take() {
+            drop(state);
+            life.cancel();
+            state = self.state.lock();
+        }
         let notice = state.supervisor.clone();
         let Some(notice) = notice.as_ref().filter(|_| !is_ending) else {
             drop(state);

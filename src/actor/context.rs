@@ -1,10 +1,11 @@
 //! What an actor can do that nobody else can.
 
-use std::{fmt, sync::Arc};
+use std::{fmt, sync::Arc, time::Duration};
 
 use super::{
-    Actor, Addr, Builder, Exit, WeakAddr,
+    Actor, Addr, Builder, Delayed, Exit, WeakAddr,
     cell::{Cell, Node},
+    delayed,
 };
 
 /// The actor that handles a message, as others see it. Its methods are given it.
@@ -62,6 +63,45 @@ impl<A: Actor> Context<A> {
     /// ```
     pub fn fail(&mut self, reason: impl AsRef<str>) {
         self.0.fail(reason.as_ref());
+    }
+
+    /// Sends the actor a message after `delay`, when there is room for it in its mailbox.
+    ///
+    /// It can be taken back until then. It does not keep the actor going, and is dropped when that ends, also when a supervisor replaces it. Until
+    /// it is sent a green thread sleeps for it. Those that are due at about the same time come in any order.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use sward::actor::{self, Actor, Context};
+    ///
+    /// const TICK: Duration = Duration::from_millis(1);
+    ///
+    /// struct Countdown(u32);
+    ///
+    /// impl Actor for Countdown {
+    ///     type Message = ();
+    ///
+    ///     fn started(&mut self, context: &mut Context<Self>) {
+    ///         context.send_after(TICK, ());
+    ///         let never = context.send_after(TICK * 60_000, ());
+    ///         assert_eq!(never.cancel(), Some(()));
+    ///     }
+    ///
+    ///     fn handle(&mut self, (): (), context: &mut Context<Self>) {
+    ///         self.0 -= 1;
+    ///         if self.0 == 0 {
+    ///             return context.stop();
+    ///         }
+    ///         context.send_after(TICK, ());
+    ///     }
+    /// }
+    ///
+    /// assert!(actor::spawn(Countdown(3)).wait().is_normal());
+    /// ```
+    pub fn send_after(&mut self, delay: Duration, message: A::Message) -> Delayed<A::Message> {
+        delayed::send(&self.0, delay, message)
     }
 
     /// Has the actor sent what `f` makes of it when `other` ends: at once, if it has.

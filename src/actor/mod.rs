@@ -54,14 +54,17 @@
 //! | `runner.rs` | the green thread of an actor that has messages |
 //! | `addr.rs` | [`Addr`], [`WeakAddr`], [`Reply`] |
 //! | `context.rs` | [`Context`]: what an actor can do itself |
+//! | `delayed.rs` | [`Delayed`]: messages that are sent later |
 //! | `exit.rs` | how actors end, and errors |
-//! | `supervisor.rs` | [`Supervisor`]: starts actors again |
+//! | `supervisor.rs`, `child.rs` | [`Supervisor`]: starts actors again |
 //!
 //! The vocabulary is Erlang's; that an actor that is started again keeps its address and its messages is Akka's.
 
 mod addr;
 mod cell;
+mod child;
 mod context;
+mod delayed;
 mod exit;
 mod runner;
 mod supervisor;
@@ -74,8 +77,9 @@ use self::cell::Cell;
 pub use self::{
     addr::{Addr, Reply, WeakAddr},
     context::Context,
+    delayed::Delayed,
     exit::{CallError, CastError, Exit, TryCastError},
-    supervisor::{ChildEnded, Restart, Strategy, Supervisor},
+    supervisor::{Restart, Strategy, Supervisor, SupervisorMessage},
 };
 
 /// How many messages a mailbox holds, unless a [`Builder`] says otherwise.

@@ -9,21 +9,25 @@
 //!
 //! - **V1** A child that is `Interrupted` is about to be suspended, or to stop with its runtime, or has done so, and the supervisor is about to
 //!   be told. So when none is, all that are `Due` are suspended, and can be started, or have stopped.
-//! - **V2** When the supervisor is dropped no child is left under supervision.
+//! - **V2** When the supervisor is dropped no child is left under supervision, nor one that was on its way to it.
+//! - **V3** A child keeps its number, and a later one has a greater number; so the order of numbers is that in which they were added.
 //!
 //! # Sources
 //!
 //! Erlang's `supervisor`: the strategies, when which child is started again, how often, and how children are stopped.
 
 use std::{
-    collections::VecDeque,
+    collections::{BTreeMap, VecDeque},
     fmt,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
-use sward_runtime::time;
-
-use super::{Actor, Addr, Builder, Context, Exit, cell::Notice};
+use super::{
+    Actor, Addr, Builder, CallError, Context, Exit, Reply,
+    cell::{Cell, Node},
+    child::{Child, Newcomer, supervised},
+};
 
 /// Which children are started again when one has ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,6 +71,8 @@ impl Restart {
 /// sends it a message or waits for it.
 ///
 /// Keep the address of the supervisor: if nobody has it any more the supervisor stops, and its children with it.
+///
+/// Children can be added to one that runs, and removed: [`Addr::add_child`], [`Addr::remove_child`].
 ///
 /// If children have to be started again too often the supervisor [fails](Context::fail), for its own supervisor to see. However it ends,
 /// it stops its children, the last one first.
@@ -114,7 +120,9 @@ pub struct Supervisor {
     max: usize,
     period: Duration,
     grace: Duration,
-    children: Vec<Entry>,
+    /// By their numbers (V3).
+    children: BTreeMap<u64, Entry>,
+    next: u64,
     /// When children were started again, as far as it matters.
     restarts: VecDeque<Instant>,
 }
@@ -137,11 +145,26 @@ enum Life {
     Gone,
 }
 
-/// What a supervisor is told when a child has ended. Nobody else can tell it anything.
-#[derive(Debug)]
-pub struct ChildEnded {
-    index: usize,
-    exit: Exit,
+/// What a supervisor is sent: by its children's ends, and by [`Addr::add_child`] and [`Addr::remove_child`].
+pub struct SupervisorMessage(Request);
+
+enum Request {
+    Ended { number: u64, exit: Exit },
+    Add { child: Newcomer, restart: Restart, reply: Reply<()> },
+    Remove { child: Arc<dyn Node>, reply: Reply<bool> },
+}
+
+impl fmt::Debug for SupervisorMessage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match &self.0 {
+            Request::Ended { number, exit } => {
+                return f.debug_struct("Ended").field("number", number).field("exit", exit).finish();
+            }
+            Request::Add { .. } => "Add",
+            Request::Remove { .. } => "Remove",
+        };
+        f.debug_struct(name).finish_non_exhaustive()
+    }
 }
 
 impl Supervisor {
@@ -152,7 +175,8 @@ impl Supervisor {
             max: 3,
             period: Duration::from_secs(5),
             grace: Duration::from_secs(5),
-            children: Vec::new(),
+            children: BTreeMap::new(),
+            next: 0,
             restarts: VecDeque::new(),
         }
     }
@@ -202,10 +226,16 @@ impl Supervisor {
         A: Actor,
         F: Fn() -> A + Send + 'static,
     {
-        let addr = Addr::first(builder.cell());
-        let child = Box::new(Supervised { addr: addr.clone(), factory });
-        self.children.push(Entry { child, restart, life: Life::Up });
+        let (addr, child) = supervised(builder, factory);
+        self.adopt(child, restart, Life::Up);
         addr
+    }
+
+    fn adopt(&mut self, child: Box<dyn Child>, restart: Restart, life: Life) -> u64 {
+        let number = self.next;
+        self.next += 1;
+        self.children.insert(number, Entry { child, restart, life });
+        number
     }
 
     /// Whether one may be started again now. If so, that counts.
@@ -221,24 +251,42 @@ impl Supervisor {
         may
     }
 
-    /// A child has ended by itself.
-    fn child_ended(&mut self, index: usize, exit: &Exit, context: &mut Context<Self>) {
-        let entry = &mut self.children[index];
+    /// Has the context's actor, which is this one, told of the end of a child.
+    fn watch(&self, number: u64, context: &Context<Self>) {
+        let this = context.weak();
+        let notice = move |exit| this.push_urgent(SupervisorMessage(Request::Ended { number, exit }));
+        self.children[&number].child.supervise(Arc::new(notice));
+    }
+
+    fn ended(&mut self, number: u64, exit: &Exit, context: &mut Context<Self>) {
+        let Some(entry) = self.children.get_mut(&number) else { return };
+        match entry.life {
+            Life::Up => self.ended_by_itself(number, exit, context),
+            Life::Interrupted => entry.life = Life::Due,
+            Life::Due | Life::Gone => {}
+        }
+    }
+
+    fn ended_by_itself(&mut self, number: u64, exit: &Exit, context: &mut Context<Self>) {
+        let entry = &self.children[&number];
         if !entry.restart.is_due_after(exit) || entry.child.has_stopped() {
-            entry.life = Life::Gone;
-            return entry.child.release();
+            entry.child.release();
+            self.children.remove(&number);
+            return;
         }
         if !self.may_restart() {
             return context.fail(format!("children ended too often; the last one: {exit}"));
         }
-        self.children[index].life = Life::Due;
-        let affected = match self.strategy {
-            Strategy::OneForOne => index..index,
-            Strategy::OneForAll => 0..self.children.len(),
-            Strategy::RestForOne => index..self.children.len(),
+        self.children.entry(number).and_modify(|entry| entry.life = Life::Due);
+        let first = match self.strategy {
+            Strategy::OneForOne => return,
+            Strategy::OneForAll => 0,
+            Strategy::RestForOne => number,
         };
+        self.children.retain(|_, entry| entry.life != Life::Gone || !entry.child.has_stopped());
         let cause = exit.linked();
-        for entry in self.children[affected].iter_mut().rev().filter(|entry| entry.life == Life::Up) {
+        let affected = self.children.range_mut(first..).rev().map(|(_, entry)| entry);
+        for entry in affected.filter(|entry| entry.life == Life::Up) {
             if entry.restart == Restart::Temporary {
                 entry.life = Life::Gone;
                 entry.child.release();
@@ -249,38 +297,172 @@ impl Supervisor {
             }
         }
     }
+
+    /// Starts those that are due, in order, if nobody is interrupted (V1).
+    fn start_due(&mut self) {
+        if self.children.values().any(|entry| entry.life == Life::Interrupted) {
+            return;
+        }
+        for entry in self.children.values_mut().filter(|entry| entry.life == Life::Due) {
+            entry.life = if entry.child.start() { Life::Up } else { Life::Gone };
+        }
+    }
+
+    /// Stops a child for good. `false`: there is none like that.
+    fn remove(&mut self, child: &Arc<dyn Node>) -> bool {
+        let found = self.children.iter_mut().find(|(_, entry)| entry.child.is(child));
+        let Some((&number, entry)) = found else { return false };
+        entry.life = Life::Gone;
+        entry.child.release();
+        // While this waits it is still one of ours, for the case that we are ended.
+        entry.child.stop(self.grace);
+        self.children.remove(&number);
+        true
+    }
+}
+
+/// What can be asked of a supervisor that has been spawned.
+impl Addr<Supervisor> {
+    /// Adds a child, as the last one, and waits until the supervisor has started it: as [`Supervisor::child`], to one that runs. While the
+    /// supervisor is ending others to start them again, the child is started with them.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// The supervisor may have the child all the same.
+    ///
+    /// # Errors
+    ///
+    /// If the supervisor has ended, or ends before it gets to it, as it does when `factory` panics. Then the child has ended too.
+    ///
+    /// # Panics
+    ///
+    /// If the supervisor's own green thread, which calls the factories, asks for it; if the default runtime is needed and cannot be started.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward::actor::{self, Actor, Context, Reply, Restart, Strategy, Supervisor};
+    ///
+    /// struct Room(&'static str);
+    ///
+    /// impl Actor for Room {
+    ///     type Message = Reply<&'static str>;
+    ///
+    ///     fn handle(&mut self, reply: Reply<&'static str>, _: &mut Context<Self>) {
+    ///         reply.send(self.0);
+    ///     }
+    /// }
+    ///
+    /// let rooms = actor::spawn(Supervisor::new(Strategy::OneForOne));
+    /// let kitchen = rooms.add_child(Restart::Permanent, || Room("kitchen"))?;
+    /// assert_eq!(kitchen.call(|reply| reply)?, "kitchen");
+    /// assert!(rooms.remove_child(&kitchen)?);
+    /// assert!(kitchen.exit().is_some_and(|exit| exit.is_normal()));
+    /// # Ok::<(), actor::CallError>(())
+    /// ```
+    pub fn add_child<A, F>(&self, restart: Restart, factory: F) -> Result<Addr<A>, CallError>
+    where
+        A: Actor,
+        F: Fn() -> A + Send + 'static,
+    {
+        self.add_child_with(Builder::new(), restart, factory)
+    }
+
+    /// As [`add_child`](Self::add_child), with settings.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// As [`add_child`](Self::add_child).
+    ///
+    /// # Errors
+    ///
+    /// As [`add_child`](Self::add_child).
+    ///
+    /// # Panics
+    ///
+    /// As [`add_child`](Self::add_child).
+    pub fn add_child_with<A, F>(
+        &self,
+        builder: Builder,
+        restart: Restart,
+        factory: F,
+    ) -> Result<Addr<A>, CallError>
+    where
+        A: Actor,
+        F: Fn() -> A + Send + 'static,
+    {
+        let (addr, child) = supervised(builder, factory);
+        let child = Newcomer::new(child);
+        self.call(|reply| SupervisorMessage(Request::Add { child, restart, reply }))?;
+        Ok(addr)
+    }
+
+    /// Has the supervisor stop a child, as it does when it stops itself, and forget it. `false`: it has no such child; one that has ended and
+    /// is not started again is none.
+    ///
+    /// The supervisor waits for the end of the child, at most as long as its [`grace`](Supervisor::grace) allows, and sees to the others
+    /// afterwards. So a child that removes itself is killed when that time is over.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread; blocks an OS thread outside the runtime.
+    ///
+    /// # Cancellation
+    ///
+    /// The child may be removed all the same.
+    ///
+    /// # Errors
+    ///
+    /// If the supervisor has ended, or ends before it gets to it. Then the child has been told to end with it.
+    ///
+    /// # Panics
+    ///
+    /// If the supervisor's own green thread, which calls the factories, asks for it.
+    pub fn remove_child<A: Actor>(&self, child: &Addr<A>) -> Result<bool, CallError> {
+        let child: Arc<dyn Node> = Arc::<Cell<A>>::clone(child.cell());
+        self.call(|reply| SupervisorMessage(Request::Remove { child, reply }))
+    }
 }
 
 impl Actor for Supervisor {
-    type Message = ChildEnded;
+    type Message = SupervisorMessage;
 
     fn started(&mut self, context: &mut Context<Self>) {
-        for (index, entry) in self.children.iter().enumerate() {
-            let this = context.weak();
-            let notice = move |exit| this.push_urgent(ChildEnded { index, exit });
-            entry.child.supervise(std::sync::Arc::new(notice));
+        for (&number, entry) in &self.children {
+            self.watch(number, context);
             // If its runtime has ended, that is told too.
             entry.child.start();
         }
     }
 
-    fn handle(&mut self, message: ChildEnded, context: &mut Context<Self>) {
-        let ChildEnded { index, exit } = message;
-        match self.children[index].life {
-            Life::Up => self.child_ended(index, &exit, context),
-            Life::Interrupted => self.children[index].life = Life::Due,
-            Life::Due | Life::Gone => return,
+    fn handle(&mut self, message: SupervisorMessage, context: &mut Context<Self>) {
+        match message.0 {
+            Request::Ended { number, exit } => self.ended(number, &exit, context),
+            Request::Add { child, restart, reply } => {
+                let number = self.adopt(child.arrive(), restart, Life::Due);
+                self.watch(number, context);
+                self.start_due();
+                return reply.send(());
+            }
+            Request::Remove { child, reply } => {
+                let removed = self.remove(&child);
+                drop(child);
+                reply.send(removed);
+            }
         }
-        if self.children.iter().any(|entry| entry.life == Life::Interrupted) {
-            return;
-        }
-        for entry in self.children.iter_mut().filter(|entry| entry.life == Life::Due) {
-            entry.life = if entry.child.start() { Life::Up } else { Life::Gone };
-        }
+        self.start_due();
     }
 
     fn stopped(&mut self, _: &Exit) {
-        for entry in self.children.iter().rev() {
+        for entry in self.children.values().rev() {
             entry.child.release();
             entry.child.stop(self.grace);
         }
@@ -289,7 +471,7 @@ impl Actor for Supervisor {
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
-        for entry in self.children.iter().rev() {
+        for entry in self.children.values().rev() {
             entry.child.release();
             entry.child.end(Exit::Killed);
         }
@@ -302,65 +484,5 @@ impl fmt::Debug for Supervisor {
             .field("strategy", &self.strategy)
             .field("children", &self.children.len())
             .finish_non_exhaustive()
-    }
-}
-
-/// A child, whatever its type.
-trait Child: Send {
-    fn supervise(&self, notice: Notice);
-    /// Whether nothing can start it again.
-    fn has_stopped(&self) -> bool;
-    /// Makes an actor and runs it. The child is suspended, or has stopped with its runtime: `false`.
-    fn start(&self) -> bool;
-    /// Has the actor end now, to be started again. `false`: it has stopped.
-    fn interrupt(&self, exit: Exit) -> bool;
-    /// Ends the supervision.
-    fn release(&self);
-    /// Has it end now.
-    fn end(&self, exit: Exit);
-    /// Has it stop, and waits for that; after `grace` it is killed, and waited for as long again.
-    fn stop(&self, grace: Duration);
-}
-
-struct Supervised<A: Actor, F> {
-    addr: Addr<A>,
-    factory: F,
-}
-
-impl<A, F> Child for Supervised<A, F>
-where
-    A: Actor,
-    F: Fn() -> A + Send,
-{
-    fn supervise(&self, notice: Notice) {
-        self.addr.cell().supervise(notice);
-    }
-
-    fn has_stopped(&self) -> bool {
-        self.addr.exit().is_some()
-    }
-
-    fn start(&self) -> bool {
-        !self.has_stopped() && self.addr.cell().start((self.factory)())
-    }
-
-    fn interrupt(&self, exit: Exit) -> bool {
-        self.addr.cell().order(exit, true)
-    }
-
-    fn release(&self) {
-        self.addr.cell().leave_supervision();
-    }
-
-    fn end(&self, exit: Exit) {
-        self.addr.cell().order(exit, false);
-    }
-
-    fn stop(&self, grace: Duration) {
-        self.addr.stop();
-        if time::timeout(grace, || self.addr.wait()).is_err() {
-            self.addr.kill();
-            let _ = time::timeout(grace, || self.addr.wait());
-        }
     }
 }
