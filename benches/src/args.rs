@@ -7,8 +7,7 @@ use std::path::PathBuf;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::bench::{self, Bench, Context};
-use crate::server::Role;
-use crate::subject::Kind;
+use crate::subject::{Kind, Role};
 
 pub(crate) const HELP: &str = "\
 Measures sward against its peers.

@@ -3,9 +3,11 @@
 //! To add one: write a function from [`Context`] to [`Figures`] in [`crate::micro`] or [`crate::server`], on top of
 //! the methods of [`crate::subject::Subject`], and give it a line in [`ALL`].
 
+use std::time::Duration;
+
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::subject::{Kind, Primitive};
+use crate::subject::{Kind, Order, Primitive, Role};
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
@@ -59,7 +61,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 23] = [
+pub(crate) static ALL: [Bench; 33] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -71,7 +73,12 @@ pub(crate) static ALL: [Bench; 23] = [
     Bench::new("spawn_join", "spawn an empty green thread and join it, one at a time", micro::spawn_join),
     Bench::new("spawn_batch", "spawn 100 000 empty green threads, then join them; each", micro::spawn_batch)
         .differs(|kind| reduction(kind.sizes().batch, 100_000, "green threads")),
-    Bench::new("pingpong", "two green threads hand a turn to each other; per round trip", micro::pingpong),
+    Bench::new("pingpong", "two green threads hand a turn to each other; per round trip", |context| {
+        micro::pingpong(context, None)
+    }),
+    Bench::new("timers_cancel", "two green threads hand a turn to each other, each wait limited to 10 s; per round trip", |context| {
+        micro::pingpong(context, Some(LIMIT))
+    }),
     Bench::new("skynet", "tree of green threads, 10 children each, 10^6 leaves; per green thread", micro::skynet)
         .differs(|kind| reduction(10usize.pow(kind.sizes().skynet_depth), 1_000_000, "leaves")),
     Bench::new("fib", "fib(27), one of the two calls spawned each time; per spawn", micro::fib)
@@ -85,12 +92,48 @@ pub(crate) static ALL: [Bench; 23] = [
         micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?)
     })
     .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
+    Bench::new("tcp_echo_1", "a connection with one message of 64 bytes in flight", |context| {
+        server::measure_echo(context, Role::Echo, 1)
+    })
+    .can_run(Kind::answers_at_once),
     Bench::new("tcp_echo_64", "64 connections, one message of 64 bytes in flight on each", |context| {
-        server::measure_echo(context, 64)
-    }),
+        server::measure_echo(context, Role::Echo, 64)
+    })
+    .can_run(Kind::answers_at_once),
     Bench::new("tcp_echo_1000", "1000 connections, one message of 64 bytes in flight on each", |context| {
-        server::measure_echo(context, 1000)
-    }),
+        server::measure_echo(context, Role::Echo, 1000)
+    })
+    .can_run(Kind::answers_at_once),
+    Bench::new("unix_echo", "64 connections on a Unix socket, one message of 64 bytes in flight on each", |context| {
+        server::measure_echo(context, Role::UnixEcho, 64)
+    })
+    .can_run(Kind::answers_at_once),
+    Bench::new("udp_echo", "64 clients of one socket, one datagram of 64 bytes in flight from each", |context| {
+        server::measure_echo(context, Role::UdpEcho, 64)
+    })
+    .can_run(Kind::answers_at_once),
+    Bench::new("connect_churn", "64 connections at a time, each for one message of 64 bytes", |context| {
+        server::measure_churn(context, 64)
+    })
+    .can_run(Kind::answers_at_once),
+    Bench::new("http_plaintext_64", "64 connections, one request of HTTP/1.1 in flight on each", |context| {
+        server::measure_http(context, 64)
+    })
+    .can_run(Kind::has_http),
+    Bench::new("http_plaintext_1000", "1000 connections, one request of HTTP/1.1 in flight on each", |context| {
+        server::measure_http(context, 1000)
+    })
+    .can_run(Kind::has_http),
+    Bench::new("fs_read_sequential", "a file in the page cache, from its beginning on; per 64 KiB", |context| {
+        micro::fs_read(context, Order::Sequential)
+    })
+    .can_run(Kind::has_files),
+    Bench::new("fs_read_random", "a file in the page cache, anywhere; per 4 KiB", |context| {
+        micro::fs_read(context, Order::Random)
+    })
+    .can_run(Kind::has_files),
+    Bench::new("generator", "a generator hands out numbers; each", micro::generator)
+        .can_run(|kind| matches!(kind, Kind::Sward | Kind::May | Kind::Go | Kind::Corosensei)),
     Bench::new("idle_connections", "10 000 connections that have been used once; bytes of the server each", |context| {
         server::measure_idle(context, 10_000)
     })
@@ -140,6 +183,9 @@ pub(crate) static ALL: [Bench; 23] = [
     .can_run(|kind| kind.is_runtime() && kind != Kind::Threads),
 ];
 
+/// Longer than any measurement.
+const LIMIT: Duration = Duration::from_secs(10);
+
 const UNBOUNDED: &str = "unbounded channels, having no others";
 
 fn may_is_unbounded(kind: Kind) -> Option<String> {
@@ -177,10 +223,10 @@ mod tests {
 
     #[test]
     fn a_family_finds_its_members() {
-        assert_eq!(names("tcp_echo"), ["tcp_echo_64", "tcp_echo_1000"]);
+        assert_eq!(names("tcp_echo"), ["tcp_echo_1", "tcp_echo_64", "tcp_echo_1000"]);
         assert_eq!(names("yield"), ["yield_2", "yield_1000"]);
         assert_eq!(names("idle_memory"), ["idle_memory_100k", "idle_memory_1m"]);
-        assert_eq!(names("tcp"), ["tcp_echo_64", "tcp_echo_1000"]);
+        assert_eq!(names("tcp"), names("tcp_echo"));
         assert!(names("nothing").is_empty());
         assert!(names("").is_empty());
     }

@@ -9,8 +9,18 @@ use crate::sys;
 /// The lock file of this workspace says which versions were built.
 const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 /// The packages whose versions decide what a peer can do.
-const PACKAGES: [&str; 8] =
-    ["async-channel", "async-executor", "async-io", "generator", "may", "smol", "sward", "tokio"];
+const PACKAGES: [&str; 10] = [
+    "async-channel",
+    "async-executor",
+    "async-io",
+    "corosensei",
+    "generator",
+    "hyper",
+    "may",
+    "smol",
+    "sward",
+    "tokio",
+];
 
 /// The facts for the JSON file, with what there is to know about the run.
 pub(crate) fn facts(notes: &[String]) -> Value {

@@ -11,6 +11,7 @@
 
 mod args;
 mod bench;
+mod churn;
 mod error;
 mod load;
 mod machine;

@@ -31,11 +31,13 @@ pub(crate) static PEAK: Metric = Metric::new("peak_memory", "MB", Better::Lower)
 pub(crate) static RESIDENT: Metric = Metric::new("resident", "B", Better::Lower);
 pub(crate) static REQUESTS: Metric = Metric::new("requests", "1/s", Better::Higher);
 pub(crate) static MESSAGES: Metric = Metric::new("messages", "1/s", Better::Higher);
+pub(crate) static CONNECTIONS: Metric = Metric::new("connections", "1/s", Better::Higher);
 pub(crate) static P50: Metric = Metric::new("p50", "us", Better::Lower);
 pub(crate) static P99: Metric = Metric::new("p99", "us", Better::Lower);
 pub(crate) static P999: Metric = Metric::new("p99.9", "us", Better::Lower);
 pub(crate) static CPU_REQUEST: Metric = Metric::new("cpu_per_request", "us", Better::Lower);
 pub(crate) static CPU_MESSAGE: Metric = Metric::new("cpu_per_message", "us", Better::Lower);
+pub(crate) static CPU_CONNECTION: Metric = Metric::new("cpu_per_connection", "us", Better::Lower);
 pub(crate) static CHUNKS: Metric = Metric::new("batch_chunks", "1/s", Better::Higher);
 /// CPU time for each request beyond all hashing.
 pub(crate) static OVERHEAD: Metric = Metric::new("overhead_per_request", "us", Better::Lower);
@@ -52,11 +54,13 @@ static ALL: &[&Metric] = &[
     &RESIDENT,
     &REQUESTS,
     &MESSAGES,
+    &CONNECTIONS,
     &P50,
     &P99,
     &P999,
     &CPU_REQUEST,
     &CPU_MESSAGE,
+    &CPU_CONNECTION,
     &CHUNKS,
     &OVERHEAD,
     &LOAD,

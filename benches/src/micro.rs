@@ -11,7 +11,7 @@ use hdrhistogram::Histogram;
 use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
 use crate::metric::{FIRST, P50, P99, PEAK, RESIDENT, TIME};
-use crate::subject::{self, Demand, Primitive, Subject};
+use crate::subject::{self, Demand, Order, Primitive, Subject};
 
 /// A trial this long has warmed everything up.
 const WARM: Duration = Duration::from_millis(60);
@@ -79,9 +79,9 @@ pub(crate) fn spawn_join(context: &Context) -> Result<Figures> {
     Ok(vec![(&TIME, scaled(|count| subject.spawn_join(count))?)])
 }
 
-pub(crate) fn pingpong(context: &Context) -> Result<Figures> {
+pub(crate) fn pingpong(context: &Context, limit: Option<Duration>) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
-    Ok(vec![(&TIME, scaled(|rounds| subject.pingpong(rounds))?)])
+    Ok(vec![(&TIME, scaled(|rounds| subject.pingpong(rounds, limit))?)])
 }
 
 pub(crate) fn primitive(context: &Context, primitive: Primitive) -> Result<Figures> {
@@ -137,6 +137,31 @@ fn fibonacci(n: u32) -> u64 {
 pub(crate) fn idle_memory(context: &Context, count: usize) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
     Ok(vec![(&RESIDENT, subject.idle(count)? as f64 / count as f64)])
+}
+
+/// Reads a file that was just written, so it is in the page cache.
+pub(crate) fn fs_read(context: &Context, order: Order) -> Result<Figures> {
+    let path = std::env::temp_dir().join(format!("sward-benches-{}.file", std::process::id()));
+    let subject = start(context, Demand::Usual)?;
+    let measured = subject::write_file(&path).and_then(|()| {
+        scaled(|count| {
+            let done = subject.read_file(&path, order, count)?;
+            check("the sum over the blocks", done.count, subject::sum_of_marks(order, count))?;
+            Ok(done.time)
+        })
+    });
+    // Left behind, it would only take some space in the temporary directory.
+    drop(std::fs::remove_file(&path));
+    Ok(vec![(&TIME, measured?)])
+}
+
+pub(crate) fn generator(context: &Context) -> Result<Figures> {
+    let time = scaled(|count| {
+        let done = subject::generator(context.kind, count)?;
+        check("the sum of the numbers", done.count, count * (count - 1) / 2)?;
+        Ok(done.time)
+    })?;
+    Ok(vec![(&TIME, time)])
 }
 
 pub(crate) fn wake_latency(context: &Context) -> Result<Figures> {

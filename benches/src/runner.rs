@@ -55,7 +55,11 @@ impl Plan {
         let mut rows = Vec::new();
         for &bench in &self.benches {
             for &workers in &self.workers {
-                let kinds = self.kinds.iter().copied().filter(|&kind| (bench.can_run)(kind));
+                let kinds = self
+                    .kinds
+                    .iter()
+                    .copied()
+                    .filter(|&kind| (bench.can_run)(kind) && kind.can_have(workers));
                 rows.extend(kinds.map(|kind| Row {
                     bench,
                     workers,

@@ -1,11 +1,12 @@
 //! The server benchmarks: a server in one process, the load generator in another.
 //!
-//! [`measure_requests`], [`measure_echo`] and [`measure_idle`] run in the process of the load generator, which starts the server and
+//! [`measure_requests`], [`measure_echo`], [`measure_churn`], [`measure_http`] and [`measure_idle`] run in the process of the load generator, which starts the server and
 //! asks it for a [`Reading`] by a line on its standard input. A reading carries its own time, so it does not matter
 //! how long a busy server takes to give it. The server ends when its standard input does.
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
+use std::path::PathBuf;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -13,11 +14,12 @@ use serde_json::{Value, json};
 
 use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
-use crate::load::{self, Load, Plan};
+use crate::load::{self, Exchange, Load, Plan, Target};
 use crate::metric::{
-    CHUNKS, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
+    CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric,
+    OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
 };
-use crate::subject::{self, Demand, Kind, Service};
+use crate::subject::{self, Kind, Role, Service};
 use crate::sys;
 use crate::work::{Batch, CHUNK_REQUESTS, MESSAGE_LEN, REQUEST_COST};
 
@@ -31,28 +33,6 @@ const FIRST_CONNECTIONS: usize = 100;
 const SILENCE: Duration = Duration::from_secs(10);
 /// The workers that one thread of the load generator keeps busy with requests.
 const WORKERS_PER_LOAD_THREAD: usize = 4;
-
-/// What the server process runs: see [`serve`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    Echo,
-    PlainEcho,
-    Requests,
-}
-
-impl Role {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Echo => "echo",
-            Self::PlainEcho => "plain_echo",
-            Self::Requests => "requests",
-        }
-    }
-
-    pub(crate) fn find(name: &str) -> Option<Self> {
-        [Self::Echo, Self::PlainEcho, Self::Requests].into_iter().find(|role| role.name() == name)
-    }
-}
 
 /// What a server has used and done since it started.
 #[derive(Clone, Copy, Debug)]
@@ -88,19 +68,14 @@ pub(crate) fn serve(role: Role, kind: Kind, context: &Context) -> Result<()> {
         sys::confine(&cpus[..workers])?;
     }
     let batch: &'static Batch = Box::leak(Box::new(Batch::new(context.iterations)));
-    let service = match role {
-        Role::Echo => Service::Echo,
-        Role::PlainEcho => Service::PlainEcho,
-        Role::Requests => {
-            Service::Requests { iterations: context.iterations, batch, batch_tasks: BATCH_TASKS * workers }
-        }
-    };
+    let batch_tasks = if role == Role::Requests { BATCH_TASKS * workers } else { 0 };
+    let service = Service { role, iterations: context.iterations, batch, batch_tasks };
     // Go gives its own readings: it takes the place of this process.
     if kind != Kind::Go {
         std::thread::spawn(|| give_readings(batch));
     }
-    subject::start(kind, workers, Demand::Usual)?
-        .serve(service, &|address| println!("{}", json!({ "address": address.to_string() })))
+    subject::start_server(kind, workers)?
+        .serve(service, |address| println!("{}", json!({ "address": address })))
 }
 
 fn give_readings(batch: &Batch) {
@@ -120,12 +95,13 @@ fn give_readings(batch: &Batch) {
 #[derive(Debug)]
 struct Server {
     child: Child,
+    target: Target,
     requests: ChildStdin,
     answers: BufReader<ChildStdout>,
 }
 
 impl Server {
-    fn start(role: Role, context: &Context) -> Result<(Self, SocketAddr)> {
+    fn start(role: Role, context: &Context) -> Result<Self> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["__serve", role.name(), context.kind.name()]);
         command.args([context.workers.to_string(), context.iterations.to_string()]);
@@ -133,13 +109,12 @@ impl Server {
         let (Some(requests), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::new("the server has no pipes"));
         };
-        let mut server = Self { child, requests, answers: BufReader::new(answers) };
+        let target = Target::Unix(PathBuf::new());
+        let mut server = Self { child, target, requests, answers: BufReader::new(answers) };
         let line = server.line()?;
-        let value: Value = serde_json::from_str(&line)?;
-        let address = value["address"].as_str().and_then(|address| address.parse().ok());
-        let address =
-            address.ok_or_else(|| Error::new(format!("the server announced itself by {line:?}")))?;
-        Ok((server, address))
+        server.target = announced(role, &line)
+            .ok_or_else(|| Error::new(format!("the server announced itself by {line:?}")))?;
+        Ok(server)
     }
 
     fn line(&mut self) -> Result<String> {
@@ -167,7 +142,22 @@ impl Drop for Server {
         // It may have ended already; nothing depends on its status.
         drop(self.child.kill());
         drop(self.child.wait());
+        if let Target::Unix(path) = &self.target {
+            // Left behind, it would only be a name in the temporary directory.
+            drop(std::fs::remove_file(path));
+        }
     }
+}
+
+/// Where a server is that has announced itself by this line.
+fn announced(role: Role, line: &str) -> Option<Target> {
+    let value: Value = serde_json::from_str(line).ok()?;
+    let address = value["address"].as_str()?;
+    Some(match role {
+        Role::UnixEcho => Target::Unix(address.into()),
+        Role::UdpEcho => Target::Udp(address.parse().ok()?),
+        _ => Target::Tcp(address.parse().ok()?),
+    })
 }
 
 /// A measured load, with what it cost the server.
@@ -184,17 +174,23 @@ struct Run {
 
 impl Run {
     fn measure(role: Role, context: &Context, connections: usize, threads: usize) -> Result<Self> {
-        let (mut server, address) = Server::start(role, context)?;
-        // The server has confined itself to the first CPUs, if it has fewer workers than there are CPUs.
+        let mut server = Server::start(role, context)?;
+        // The server has confined itself to the first CPUs, if it has fewer workers than there are CPUs. So does the load
+        // generator then, to one for each of its threads.
         let cpus = sys::allowed_cpus();
-        if context.workers < cpus.len() {
-            sys::confine(&cpus[context.workers..])?;
+        if let Some(free @ [_, ..]) = cpus.get(context.workers..) {
+            sys::confine(&free[..threads.min(free.len())])?;
         }
         let plan = Plan {
-            address,
+            target: server.target.clone(),
             connections,
             threads,
-            iterations: (role == Role::Requests).then_some(context.iterations),
+            exchange: match role {
+                Role::Requests => Exchange::Hashes(context.iterations),
+                Role::Once => Exchange::Churn,
+                Role::Http => Exchange::Http,
+                _ => Exchange::Echo,
+            },
             warm_up: Duration::from_millis(300),
             duration: Duration::from_millis(1200),
         };
@@ -259,8 +255,18 @@ pub(crate) fn measure_requests(context: &Context) -> Result<Figures> {
 }
 
 /// Messages sent back as they are.
-pub(crate) fn measure_echo(context: &Context, connections: usize) -> Result<Figures> {
-    Ok(Run::measure(Role::Echo, context, connections, 1)?.figures(&MESSAGES, &CPU_MESSAGE))
+pub(crate) fn measure_echo(context: &Context, role: Role, connections: usize) -> Result<Figures> {
+    Ok(Run::measure(role, context, connections, 1)?.figures(&MESSAGES, &CPU_MESSAGE))
+}
+
+/// Requests of HTTP/1.1 for a plain text.
+pub(crate) fn measure_http(context: &Context, connections: usize) -> Result<Figures> {
+    Ok(Run::measure(Role::Http, context, connections, 1)?.figures(&REQUESTS, &CPU_REQUEST))
+}
+
+/// Connections that are opened for one message each.
+pub(crate) fn measure_churn(context: &Context, at_once: usize) -> Result<Figures> {
+    Ok(Run::measure(Role::Once, context, at_once, 1)?.figures(&CONNECTION_RATE, &CPU_CONNECTION))
 }
 
 /// How long a server has to give back what it does not need, and to come to rest.
@@ -268,7 +274,8 @@ const SETTLING: Duration = Duration::from_secs(2);
 
 /// Connections that wait after a message each.
 pub(crate) fn measure_idle(context: &Context, count: usize) -> Result<Figures> {
-    let (server, address) = Server::start(Role::PlainEcho, context)?;
+    let server = Server::start(Role::PlainEcho, context)?;
+    let Target::Tcp(address) = server.target else { unreachable!("the role is one by TCP") };
     let open = || -> Result<TcpStream> {
         let stream = TcpStream::connect(address)?;
         stream.set_nodelay(true)?;
@@ -309,10 +316,13 @@ mod tests {
     }
 
     #[test]
-    fn roles_are_found_by_their_names() {
-        assert_eq!(Role::find("echo"), Some(Role::Echo));
-        assert_eq!(Role::find("requests"), Some(Role::Requests));
-        assert_eq!(Role::find("plain_echo"), Some(Role::PlainEcho));
-        assert_eq!(Role::find("nothing"), None);
+    fn servers_announce_where_they_are() {
+        let port = r#"{"address": "127.0.0.1:99"}"#;
+        assert!(matches!(announced(Role::Echo, port), Some(Target::Tcp(address)) if address.port() == 99));
+        assert!(matches!(announced(Role::UdpEcho, port), Some(Target::Udp(address)) if address.port() == 99));
+        let path = r#"{"address": "/tmp/x"}"#;
+        assert!(matches!(announced(Role::UnixEcho, path), Some(Target::Unix(path)) if path.ends_with("x")));
+        assert!(announced(Role::Echo, path).is_none());
+        assert!(announced(Role::UnixEcho, "panicked").is_none());
     }
 }

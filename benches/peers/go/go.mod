@@ -1,3 +1,3 @@
 module sward/benches/peer
 
-go 1.22
+go 1.23

@@ -1,8 +1,8 @@
 // The Go peer of the benchmarks.
 //
 //	peer commands                    reads a command a line, answers each with a line of numbers
-//	peer serve ITERATIONS TASKS      a server: an echo if ITERATIONS is 0
-//	peer echo                        an echo with buffers as long as a message
+//	peer serve ROLE ITERATIONS TASKS PATH
+//	                                 a server; PATH is that of a Unix socket, if the role needs one
 //
 // The harness decides how much work is done and how often; see src/subject/go.rs.
 package main
@@ -11,8 +11,7 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"fmt"
-	"io"
-	"net"
+	"iter"
 	"os"
 	"runtime"
 	"strconv"
@@ -21,7 +20,6 @@ import (
 	"sync/atomic"
 	"syscall"
 	"time"
-	"unsafe"
 )
 
 const messageLen = 64
@@ -33,13 +31,10 @@ func main() {
 	switch {
 	case len(os.Args) == 2 && os.Args[1] == "commands":
 		commands()
-	case len(os.Args) == 4 && os.Args[1] == "serve":
-		iterations := number(os.Args[2])
-		serve(iterations, number(os.Args[3]), func(c net.Conn) { handle(c, iterations) })
-	case len(os.Args) == 2 && os.Args[1] == "echo":
-		serve(0, 0, plainEcho)
+	case len(os.Args) == 6 && os.Args[1] == "serve":
+		serve(os.Args[2], number(os.Args[3]), number(os.Args[4]), os.Args[5])
 	default:
-		fail("usage: peer commands | peer serve ITERATIONS TASKS | peer echo")
+		fail("usage: peer commands | peer serve ROLE ITERATIONS TASKS PATH")
 	}
 }
 
@@ -59,6 +54,10 @@ func number(text string) int {
 func commands() {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
+		if order, isFile := strings.CutPrefix(lines.Text(), "file_"); isFile {
+			fmt.Println(readFile(order))
+			continue
+		}
 		words := strings.Fields(lines.Text())
 		if len(words) == 0 {
 			fail("an empty command")
@@ -82,12 +81,17 @@ func command(name string, n []int) string {
 		spawnBatch(n[0])
 	case "pingpong":
 		pingpong(n[0])
+	case "pingpong_limited":
+		pingpongLimited(n[0], time.Duration(n[1])*time.Millisecond)
 	case "skynet":
 		sum := skynet(n[0])
 		return fmt.Sprint(time.Since(start).Nanoseconds(), sum)
 	case "fib":
 		value := fib(n[0])
 		return fmt.Sprint(time.Since(start).Nanoseconds(), value)
+	case "generator":
+		sum := generator(n[0])
+		return fmt.Sprint(time.Since(start).Nanoseconds(), sum)
 	case "idle":
 		return fmt.Sprint(idle(n[0]))
 	case "wakes":
@@ -157,6 +161,32 @@ func pingpong(rounds int) {
 	}
 }
 
+// Each wait has a timer, which is used again, as those do who care.
+func pingpongLimited(rounds int, limit time.Duration) {
+	ping, pong := make(chan struct{}), make(chan struct{})
+	wait := func(timer *time.Timer, turn <-chan struct{}) {
+		timer.Reset(limit)
+		select {
+		case <-turn:
+			timer.Stop()
+		case <-timer.C:
+			fail("the limit is never reached")
+		}
+	}
+	go func() {
+		timer := time.NewTimer(limit)
+		for range rounds {
+			wait(timer, ping)
+			pong <- struct{}{}
+		}
+	}()
+	timer := time.NewTimer(limit)
+	for range rounds {
+		ping <- struct{}{}
+		wait(timer, pong)
+	}
+}
+
 func skynet(depth int) uint64 {
 	leaves := uint64(1)
 	for range depth {
@@ -191,6 +221,26 @@ func fib(n int) uint64 {
 	go func() { spawned <- fib(n - 1) }()
 	here := fib(n - 2)
 	return <-spawned + here
+}
+
+// The numbers are pulled, so that whoever takes them and who hands them out are suspended in turn.
+func generator(count int) uint64 {
+	next, stop := iter.Pull(func(yield func(uint64) bool) {
+		for i := range uint64(count) {
+			if !yield(i) {
+				return
+			}
+		}
+	})
+	defer stop()
+	sum := uint64(0)
+	for {
+		number, more := next()
+		if !more {
+			return sum
+		}
+		sum += number
+	}
 }
 
 func idle(count int) uint64 {
@@ -261,108 +311,6 @@ func sleepThread() {
 	duration := syscall.NsecToTimespec(int64(time.Millisecond))
 	// A sleep that is cut short by a signal is as good.
 	_ = syscall.Nanosleep(&duration, nil)
-}
-
-func serve(iterations, tasks int, handle func(net.Conn)) {
-	var chunks, batchCPU atomic.Uint64
-	go giveReadings(&chunks, &batchCPU)
-	for range tasks {
-		go func() {
-			for {
-				thread, start := syscall.Gettid(), threadCPU()
-				chain([]byte("batch"), iterations*chunkRequests)
-				cpu := threadCPU() - start
-				done := chunks.Add(1)
-				if syscall.Gettid() != thread {
-					// Preempted, and resumed on another thread: this one took as long as the others did.
-					cpu = batchCPU.Load() / done
-				}
-				batchCPU.Add(cpu)
-				runtime.Gosched()
-			}
-		}()
-	}
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		fail(err)
-	}
-	fmt.Printf("{\"address\": %q}\n", listener.Addr().String())
-	for {
-		// TCP_NODELAY is on by default.
-		connection, err := listener.Accept()
-		if err != nil {
-			fail(err)
-		}
-		go handle(connection)
-	}
-}
-
-// A reading for each line on the standard input; the server ends when that does.
-func giveReadings(chunks, batchCPU *atomic.Uint64) {
-	start := time.Now()
-	lines := bufio.NewScanner(os.Stdin)
-	for lines.Scan() {
-		at := time.Since(start).Nanoseconds()
-		var usage syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-			fail(err)
-		}
-		cpu := usage.Utime.Nano() + usage.Stime.Nano()
-		const form = `{"at_ns": %d, "cpu_ns": %d, "chunks": %d, "batch_cpu_ns": %d}`
-		fmt.Printf(form+"\n", at, cpu, chunks.Load(), batchCPU.Load())
-	}
-	os.Exit(0)
-}
-
-// The CPU time of the calling thread, in nanoseconds.
-func threadCPU() uint64 {
-	const threadClock = 3
-	var now syscall.Timespec
-	place := uintptr(unsafe.Pointer(&now))
-	if _, _, errno := syscall.RawSyscall(syscall.SYS_CLOCK_GETTIME, threadClock, place, 0); errno != 0 {
-		fail(errno)
-	}
-	return uint64(now.Nano())
-}
-
-func handle(connection net.Conn, iterations int) {
-	defer connection.Close()
-	var buffer [1024]byte
-	filled := 0
-	for {
-		count, err := connection.Read(buffer[filled:])
-		if err != nil {
-			return
-		}
-		filled += count
-		if filled < messageLen {
-			continue
-		}
-		answer := buffer[:messageLen]
-		if iterations > 0 {
-			digest := chain(answer, iterations)
-			copy(answer, digest[:])
-			copy(answer[32:], digest[:])
-		}
-		if _, err := connection.Write(answer); err != nil {
-			return
-		}
-		copy(buffer[:], buffer[messageLen:filled])
-		filled -= messageLen
-	}
-}
-
-func plainEcho(connection net.Conn) {
-	defer connection.Close()
-	var message [messageLen]byte
-	for {
-		if _, err := io.ReadFull(connection, message[:]); err != nil {
-			return
-		}
-		if _, err := connection.Write(message[:]); err != nil {
-			return
-		}
-	}
 }
 
 func chain(seed []byte, iterations int) [32]byte {

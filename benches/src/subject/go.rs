@@ -6,21 +6,24 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
-use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
+use super::Subject;
+use super::files::Order;
 use super::primitives::{Done, Primitive};
-use super::{Service, Subject};
+use super::serving::{Announce, Serve, Service, unix_path};
 use crate::error::{Error, Result};
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
-const SOURCES: [(&str, &str); 3] = [
+const SOURCES: [(&str, &str); 5] = [
     ("main.go", include_str!("../../peers/go/main.go")),
     ("primitives.go", include_str!("../../peers/go/primitives.go")),
+    ("serving.go", include_str!("../../peers/go/serving.go")),
+    ("files.go", include_str!("../../peers/go/files.go")),
     ("go.mod", include_str!("../../peers/go/go.mod")),
 ];
 const INSTALL: &str = "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
@@ -85,6 +88,12 @@ impl Go {
         }
     }
 
+    /// As [`super::generator`].
+    pub(super) fn generator(&self, count: u64) -> Result<Done> {
+        let (time, count) = self.time_and_value(&format!("generator {count}"))?;
+        Ok(Done { time, count })
+    }
+
     fn time(&self, command: &str) -> Result<Duration> {
         Ok(Duration::from_nanos(self.ask(command)?[0]))
     }
@@ -129,8 +138,11 @@ impl Subject for Go {
         self.time(&format!("spawn_batch {count}"))
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
-        self.time(&format!("pingpong {rounds}"))
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
+        match limit {
+            Some(limit) => self.time(&format!("pingpong_limited {rounds} {}", limit.as_millis())),
+            None => self.time(&format!("pingpong {rounds}")),
+        }
     }
 
     fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
@@ -146,6 +158,12 @@ impl Subject for Go {
         Ok(Done { time, count })
     }
 
+    fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
+        let (time, count) =
+            self.time_and_value(&format!("file_{} {count} {}", order.name(), path.display()))?;
+        Ok(Done { time, count })
+    }
+
     fn idle(&self, count: usize) -> Result<u64> {
         Ok(self.ask(&format!("idle {count}"))?[0])
     }
@@ -157,16 +175,13 @@ impl Subject for Go {
     fn peak_bytes(&self) -> Result<u64> {
         Ok(self.ask("peak")?[0])
     }
+}
 
-    fn serve(&self, service: Service, _announce: &dyn Fn(SocketAddr)) -> Result<()> {
+impl Serve for Go {
+    fn serve(&self, service: Service, _announce: Announce) -> Result<()> {
         let mut command = program(self.workers)?;
-        match service {
-            Service::Echo => command.args(["serve", "0", "0"]),
-            Service::PlainEcho => command.arg("echo"),
-            Service::Requests { iterations, batch_tasks, .. } => {
-                command.args(["serve", &iterations.to_string(), &batch_tasks.to_string()])
-            }
-        };
+        let (iterations, tasks) = (service.iterations.to_string(), service.batch_tasks.to_string());
+        command.args(["serve", service.role.name(), &iterations, &tasks]).arg(unix_path());
         Err(command.exec().into())
     }
 }

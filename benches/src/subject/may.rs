@@ -4,21 +4,18 @@
 //! needs where tens of thousands of coroutines come and go, because beyond the pool each costs a mapping; otherwise
 //! it is the default of 1000. Batch work beside a server runs on OS threads; see there why.
 
-use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use may::coroutine::{self, Coroutine, JoinHandle, yield_now};
 use may::go;
-use may::net::{TcpListener, TcpStream};
 
 use super::primitives::{Done, Primitive, blocking};
-use super::{Demand, STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use super::serving::{self, Announce, Serve, Service};
+use super::{Demand, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::{Inbound, MESSAGE_LEN};
 
 /// In machine words, as may counts them.
 const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
@@ -26,7 +23,9 @@ const STACK_WORDS: usize = 64 * 1024 / size_of::<usize>();
 const LARGE_POOL: usize = 25_000;
 
 #[derive(Debug)]
-pub(crate) struct May;
+pub(crate) struct May {
+    workers: usize,
+}
 
 impl May {
     pub(crate) fn new(workers: usize, demand: Demand) -> Self {
@@ -34,7 +33,7 @@ impl May {
         if demand == Demand::ManySpawns {
             may::config().set_pool_capacity(LARGE_POOL);
         }
-        Self
+        Self { workers }
     }
 }
 
@@ -85,9 +84,9 @@ impl Subject for May {
         }))?
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
         join(go!(move || {
-            let turns = Arc::new(Turns::default());
+            let turns = Arc::new(Turns { is_pong: AtomicBool::new(false), limit });
             let main = coroutine::current();
             let echo = {
                 let turns = Arc::clone(&turns);
@@ -152,53 +151,51 @@ impl Subject for May {
             Ok(())
         })
     }
+}
 
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests { batch, batch_tasks, .. } = service {
-            // On OS threads: a worker of may looks at its sockets only once no coroutine is ready, so coroutines that
-            // yield for ever would keep it from serving at all. Its documentation keeps CPU-bound work off workers.
-            for _ in 0..batch_tasks {
-                std::thread::spawn(move || -> () {
-                    loop {
-                        batch.chunk();
-                    }
-                });
-            }
+impl Serve for May {
+    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
+        // On OS threads: a worker of may looks at its sockets only once no coroutine is ready, so coroutines that
+        // yield for ever would keep it from serving at all. Its documentation keeps CPU-bound work off workers.
+        for _ in 0..service.batch_tasks {
+            std::thread::spawn(move || -> () {
+                loop {
+                    service.batch.chunk();
+                }
+            });
         }
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        announce(listener.local_addr()?);
-        join(go!(move || -> Result<()> {
-            loop {
-                let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                // A connection ends when its client goes away, however it goes.
-                match service {
-                    Service::PlainEcho => go!(move || drop(plain_echo(stream))),
-                    _ => go!(move || drop(connection(stream, service))),
-                };
-            }
-        }))?
+        let workers = self.workers;
+        join(go!(move || serving::may::serve(service, workers, announce)))?
     }
 }
 
 /// Whose turn it is in ping-pong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turns {
     is_pong: AtomicBool,
+    /// How long a wait may take.
+    limit: Option<Duration>,
 }
 
 impl Turns {
+    fn wait(&self) {
+        match self.limit {
+            Some(limit) => coroutine::park_timeout(limit),
+            None => coroutine::park(),
+        }
+    }
+
     fn ping(&self, other: &Coroutine) {
         self.is_pong.store(true, Ordering::Release);
         other.unpark();
         while self.is_pong.load(Ordering::Acquire) {
-            coroutine::park();
+            self.wait();
         }
     }
 
     fn pong(&self, other: &Coroutine) {
         while !self.is_pong.load(Ordering::Acquire) {
-            coroutine::park();
+            self.wait();
         }
         self.is_pong.store(false, Ordering::Release);
         other.unpark();
@@ -224,25 +221,4 @@ fn fib(n: u32) -> Result<u64> {
     let spawned = go!(move || fib(n - 1));
     let here = fib(n - 2)?;
     Ok(join(spawned)?? + here)
-}
-
-fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
-    let mut inbound = Inbound::new();
-    loop {
-        let count = stream.read(inbound.space())?;
-        if count == 0 {
-            return Ok(());
-        }
-        if let Some(request) = inbound.received(count) {
-            stream.write_all(&service.respond(&request))?;
-        }
-    }
-}
-
-fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut message = [0; MESSAGE_LEN];
-    loop {
-        stream.read_exact(&mut message)?;
-        stream.write_all(&message)?;
-    }
 }

@@ -6,25 +6,32 @@
 //!
 //! Every method times itself on a green thread of the subject, so entering the runtime is not measured.
 
+mod epoll;
+mod files;
+mod generator;
 mod go;
+mod http;
 mod may;
 mod primitives;
+mod serving;
 mod smol;
 mod sward;
 mod threads;
 mod tokio;
 
-use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::sys;
-use crate::work::{Batch, Message, answer};
 
+pub(crate) use files::{Order, sum_of_marks, write as write_file};
+pub(crate) use generator::generator;
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
 pub(crate) use primitives::{Done, Primitive};
+pub(crate) use serving::{Role, Serve, Service};
 use threads::Channels;
 
 /// Who is measured.
@@ -46,10 +53,14 @@ pub(crate) enum Kind {
     Smol,
     May,
     Go,
+    /// A bare loop around epoll on one thread, for servers only: the limit.
+    Epoll,
+    /// Bare coroutines, for generators only: the limit.
+    Corosensei,
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 10] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Sward,
         Self::SwardRoaming,
         Self::SwardMessages,
@@ -60,6 +71,8 @@ impl Kind {
         Self::Smol,
         Self::May,
         Self::Go,
+        Self::Epoll,
+        Self::Corosensei,
     ];
 
     pub(crate) fn name(self) -> &'static str {
@@ -74,6 +87,8 @@ impl Kind {
             Self::Smol => "smol",
             Self::May => "may",
             Self::Go => "go",
+            Self::Epoll => "epoll",
+            Self::Corosensei => "corosensei",
         }
     }
 
@@ -81,9 +96,18 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    /// Whether it is somebody else's.
+    fn is_sward(self) -> bool {
+        matches!(self, Self::Sward | Self::SwardRoaming | Self::SwardMessages)
+    }
+
+    /// Whether it is no runtime, but what a runtime can be measured by.
+    fn is_limit(self) -> bool {
+        matches!(self, Self::Epoll | Self::Corosensei)
+    }
+
+    /// Whether it is somebody else's runtime, or a part of one.
     pub(crate) fn is_peer(self) -> bool {
-        !matches!(self, Self::Sward | Self::SwardRoaming | Self::SwardMessages)
+        !(self.is_sward() || self.is_limit())
     }
 
     /// Whether it is a runtime, and not just a kind of channels, or of servers.
@@ -93,7 +117,27 @@ impl Kind {
 
     /// Whether it is a runtime, or a kind of channels.
     pub(crate) fn has_channels(self) -> bool {
-        self != Self::SwardMessages
+        self != Self::SwardMessages && !self.is_limit()
+    }
+
+    /// Whether it is a server that does nothing but answer: the runtimes, and the limit.
+    pub(crate) fn answers_at_once(self) -> bool {
+        self.is_runtime() || self == Self::Epoll
+    }
+
+    /// Whether there is an HTTP server for it that is measured.
+    pub(crate) fn has_http(self) -> bool {
+        matches!(self, Self::Sward | Self::SwardRoaming | Self::Tokio | Self::Go)
+    }
+
+    /// Whether it is a runtime with files of its own.
+    pub(crate) fn has_files(self) -> bool {
+        self.is_runtime() && self != Self::May
+    }
+
+    /// Whether it can make use of so many workers.
+    pub(crate) fn can_have(self, workers: usize) -> bool {
+        !self.is_limit() || workers == 1
     }
 
     /// How much of each fixed-size benchmark this subject can do.
@@ -131,29 +175,8 @@ pub(crate) enum Demand {
     ManySpawns,
 }
 
-/// What a server does with what it receives.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Service {
-    /// Sends it back.
-    Echo,
-    /// Sends it back, without a buffer longer than a message.
-    PlainEcho,
-    /// Answers each request with `iterations` of SHA-256, and does batch work meanwhile.
-    Requests { iterations: u32, batch: &'static Batch, batch_tasks: usize },
-}
-
-impl Service {
-    /// The answer to a request.
-    pub(crate) fn respond(self, request: &Message) -> Message {
-        match self {
-            Self::Echo | Self::PlainEcho => *request,
-            Self::Requests { iterations, .. } => answer(request, iterations),
-        }
-    }
-}
-
 /// A runtime with a number of workers; the work it is asked for is the same for all.
-pub(crate) trait Subject {
+pub(crate) trait Subject: Serve {
     /// `threads` green threads yield `each` times.
     fn yields(&self, threads: usize, each: u64) -> Result<Duration>;
 
@@ -163,8 +186,8 @@ pub(crate) trait Subject {
     /// Spawns `count` empty green threads, then joins them all.
     fn spawn_batch(&self, count: usize) -> Result<Duration>;
 
-    /// Two green threads hand a turn to each other; `rounds` round trips.
-    fn pingpong(&self, rounds: u64) -> Result<Duration>;
+    /// Two green threads hand a turn to each other; `rounds` round trips. Each wait may be limited; the limit is never reached.
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration>;
 
     /// A tree of green threads, ten children each, `depth` levels deep; returns the sum over the leaves' numbers too.
     fn skynet(&self, depth: u32) -> Result<(Duration, u64)>;
@@ -181,13 +204,15 @@ pub(crate) trait Subject {
     /// An OS thread wakes a waiting green thread while nothing else runs; returns nanoseconds from the wake until it ran.
     fn wakes(&self, samples: usize) -> Result<Vec<u64>>;
 
+    /// Reads so many blocks of a file, and sums up their marks. An error if it has no files.
+    fn read_file(&self, _path: &Path, _order: Order, _count: u64) -> Result<Done> {
+        Err(Error::new("no files"))
+    }
+
     /// The most memory that was ever resident, in bytes.
     fn peak_bytes(&self) -> Result<u64> {
         sys::peak_resident_bytes()
     }
-
-    /// Serves connections on a loopback port, which is announced, for ever.
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()>;
 }
 
 /// Starts a subject in this process; there is one at most in a process.
@@ -203,7 +228,16 @@ pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dy
         Kind::Smol => Box::new(smol::Smol::new(workers)),
         Kind::May => Box::new(may::May::new(workers, demand)),
         Kind::Go => Box::new(go::Go::new(workers)?),
+        Kind::Epoll | Kind::Corosensei => return Err(Error::new("no runtime")),
     })
+}
+
+/// The same, to be a server.
+pub(crate) fn start_server(kind: Kind, workers: usize) -> Result<Box<dyn Serve>> {
+    match kind {
+        Kind::Epoll => Ok(Box::new(epoll::Epoll)),
+        _ => Ok(start(kind, workers, Demand::Usual)?),
+    }
 }
 
 /// Where the green threads of [`Subject::yields`] wait for each other, yielding, so that all of them are yielding

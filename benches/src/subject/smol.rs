@@ -4,19 +4,22 @@
 //! thread only waits and takes no part in the reactor.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use smol::channel::bounded;
-use smol::future::{block_on, yield_now};
-use smol::io::{AsyncReadExt, AsyncWriteExt};
-use smol::net::{TcpListener, TcpStream};
-use smol::{Executor, Task};
+use smol::channel::{Receiver, RecvError, bounded};
+use smol::future::{block_on, or, yield_now};
+use smol::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use smol::net::unix::UnixListener;
+use smol::net::{TcpListener, TcpStream, UdpSocket};
+use smol::{Executor, Task, Timer};
 
+use super::files::{self, Order};
 use super::primitives::{self, Done, Primitive};
-use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use super::serving::{Announce, Role, Serve, Service, unix_path};
+use super::{STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -24,6 +27,7 @@ use crate::work::{Inbound, MESSAGE_LEN};
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Smol {
     executor: &'static Executor<'static>,
+    workers: usize,
 }
 
 impl Smol {
@@ -32,7 +36,7 @@ impl Smol {
         for _ in 0..workers {
             std::thread::spawn(|| smol::block_on(executor.run(std::future::pending::<()>())));
         }
-        Self { executor }
+        Self { executor, workers }
     }
 
     /// Runs `root` as a task.
@@ -73,6 +77,15 @@ impl Smol {
     fn fib_in_place(self, n: u32) -> Pin<Box<dyn Future<Output = u64> + Send>> {
         Box::pin(self.fib_of_two(n))
     }
+}
+
+async fn receive(turn: &Receiver<()>, limit: Option<Duration>) -> std::result::Result<(), RecvError> {
+    let Some(limit) = limit else { return turn.recv().await };
+    let late = async {
+        Timer::after(limit).await;
+        Err(RecvError)
+    };
+    or(turn.recv(), late).await
 }
 
 impl Subject for Smol {
@@ -121,30 +134,30 @@ impl Subject for Smol {
         }))
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
         let this = *self;
         let elapsed = self.run(async move {
             let (ping, pinged) = bounded(1);
             let (pong, ponged) = bounded(1);
             let echo = this.executor.spawn(async move {
                 for _ in 0..rounds {
-                    pinged.recv().await?;
+                    receive(&pinged, limit).await?;
                     if pong.send(()).await.is_err() {
                         break;
                     }
                 }
-                Ok::<(), smol::channel::RecvError>(())
+                Ok::<(), RecvError>(())
             });
             let start = Instant::now();
             for _ in 0..rounds {
                 if ping.send(()).await.is_err() {
                     break;
                 }
-                ponged.recv().await?;
+                receive(&ponged, limit).await?;
             }
             let elapsed = start.elapsed();
             echo.await?;
-            Ok::<Duration, smol::channel::RecvError>(elapsed)
+            Ok::<Duration, RecvError>(elapsed)
         });
         elapsed.map_err(|error| Error::new(error.to_string()))
     }
@@ -169,6 +182,11 @@ impl Subject for Smol {
 
     fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
         self.run(primitives::smol::run(self.executor, primitive, count))
+    }
+
+    fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
+        let path = path.to_owned();
+        self.run(async move { files::smol::read(&path, order, count).await })
     }
 
     fn idle(&self, count: usize) -> Result<u64> {
@@ -201,43 +219,73 @@ impl Subject for Smol {
         self.executor.spawn(wait).detach();
         relay.drive(samples, || wake.try_send(()).map_err(|error| Error::new(error.to_string())))
     }
+}
 
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
+impl Serve for Smol {
+    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
         let this = *self;
-        if let Service::Requests { batch, batch_tasks, .. } = service {
-            for _ in 0..batch_tasks {
-                let work = async move {
-                    loop {
-                        batch.chunk();
-                        yield_now().await;
-                    }
-                };
-                self.executor.spawn::<()>(work).detach();
-            }
-        }
-        let listener = self.run(TcpListener::bind("127.0.0.1:0"))?;
-        announce(listener.local_addr()?);
-        self.run(async move {
-            loop {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                match service {
-                    Service::PlainEcho => this.executor.spawn(plain_echo(stream)).detach(),
-                    _ => this.executor.spawn(connection(stream, service)).detach(),
+        for _ in 0..service.batch_tasks {
+            let work = async move {
+                loop {
+                    service.batch.chunk();
+                    yield_now().await;
                 }
+            };
+            self.executor.spawn::<()>(work).detach();
+        }
+        self.run(async move {
+            match service.role {
+                Role::UnixEcho => this.serve_unix(service, announce).await,
+                Role::UdpEcho => this.serve_datagrams(announce).await,
+                _ => this.serve_tcp(service, announce).await,
             }
         })
     }
 }
 
-async fn connection(mut stream: TcpStream, service: Service) {
+impl Smol {
+    async fn serve_tcp(self, service: Service, announce: Announce) -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0").await?;
+        announce(&listener.local_addr()?.to_string());
+        loop {
+            let (stream, _) = listener.accept().await?;
+            stream.set_nodelay(true)?;
+            match service.role {
+                Role::PlainEcho => self.executor.spawn(plain_echo(stream)).detach(),
+                _ => self.executor.spawn(connection(stream, service)).detach(),
+            }
+        }
+    }
+
+    async fn serve_unix(self, service: Service, announce: Announce) -> Result<()> {
+        let path = unix_path();
+        let listener = UnixListener::bind(&path)?;
+        announce(&path.to_string_lossy());
+        loop {
+            let (stream, _) = listener.accept().await?;
+            self.executor.spawn(connection(stream, service)).detach();
+        }
+    }
+
+    async fn serve_datagrams(self, announce: Announce) -> Result<()> {
+        let socket = UdpSocket::bind("127.0.0.1:0").await?;
+        announce(&socket.local_addr()?.to_string());
+        for _ in 1..self.workers {
+            // A clone is the same socket, with the same descriptor.
+            self.executor.spawn(echo_datagrams(socket.clone())).detach();
+        }
+        echo_datagrams(socket).await
+    }
+}
+
+async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     let mut inbound = Inbound::new();
     // A connection ends when its client goes away, however it goes.
     while let Ok(count @ 1..) = stream.read(inbound.space()).await {
         let Some(request) = inbound.received(count) else {
             continue;
         };
-        if stream.write_all(&service.respond(&request)).await.is_err() {
+        if stream.write_all(&service.respond(&request)).await.is_err() || service.is_once() {
             return;
         }
     }
@@ -246,4 +294,12 @@ async fn connection(mut stream: TcpStream, service: Service) {
 async fn plain_echo(mut stream: TcpStream) {
     let mut message = [0; MESSAGE_LEN];
     while stream.read_exact(&mut message).await.is_ok() && stream.write_all(&message).await.is_ok() {}
+}
+
+async fn echo_datagrams(socket: UdpSocket) -> Result<()> {
+    let mut datagram = [0; 2 * MESSAGE_LEN];
+    loop {
+        let (count, from) = socket.recv_from(&mut datagram).await?;
+        socket.send_to(&datagram[..count], from).await?;
+    }
 }

@@ -3,8 +3,8 @@
 //! This is `threads.rs` with its imports changed, which is what sward promises, and a runtime around it.
 
 use std::io::{Read, Write};
-use std::net::SocketAddr;
 use std::ops::ControlFlow;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -13,15 +13,19 @@ use sward::net::{ServeOptions, TcpListener, TcpStream, serve_messages};
 use sward::runtime::{Builder, Runtime};
 use sward::thread::{self, JoinHandle, Thread, spawn};
 
+use super::files::{self, Order};
+use super::http;
 use super::primitives::{Done, Primitive, blocking};
-use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use super::serving::{self, Announce, Role, Serve, Service};
+use super::{STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::{Inbound, MESSAGE_LEN};
+use crate::work::MESSAGE_LEN;
 
 #[derive(Debug)]
 pub(crate) struct Sward {
     runtime: Runtime,
+    workers: usize,
     /// Whether connections are served by message.
     by_message: bool,
 }
@@ -29,12 +33,12 @@ pub(crate) struct Sward {
 impl Sward {
     /// A started green thread stays on its worker.
     pub(crate) fn anchored(workers: usize) -> Result<Self> {
-        Self::start(Builder::new().workers(workers))
+        Self::start(Builder::new(), workers)
     }
 
-    fn start(builder: Builder) -> Result<Self> {
-        let runtime = builder.build().map_err(|error| Error::new(error.to_string()))?;
-        Ok(Self { runtime, by_message: false })
+    fn start(builder: Builder, workers: usize) -> Result<Self> {
+        let runtime = builder.workers(workers).build().map_err(|error| Error::new(error.to_string()))?;
+        Ok(Self { runtime, workers, by_message: false })
     }
 
     /// As `anchored`, but a connection has a green thread only while there is a message.
@@ -46,7 +50,7 @@ impl Sward {
     pub(crate) fn roaming(workers: usize) -> Result<Self> {
         // SAFETY: no green thread of the benchmarks keeps a reference into a thread-local, a value tied to an OS
         // thread or a guard of one across a suspension: they use atomics, `Arc`, sockets and plain numbers.
-        Self::start(unsafe { Builder::new().workers(workers).roaming() })
+        Self::start(unsafe { Builder::new().roaming() }, workers)
     }
 }
 
@@ -92,9 +96,9 @@ impl Subject for Sward {
         })
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
         self.runtime.run(move || {
-            let turns = Arc::new(Turns::default());
+            let turns = Arc::new(Turns { is_pong: AtomicBool::new(false), limit });
             let main = thread::current();
             let echo = {
                 let turns = Arc::clone(&turns);
@@ -127,6 +131,11 @@ impl Subject for Sward {
 
     fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
         self.runtime.run(move || blocking::sward::run(primitive, count))
+    }
+
+    fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
+        let path = path.to_owned();
+        self.runtime.run(move || files::sward::read(&path, order, count))
     }
 
     fn idle(&self, count: usize) -> Result<u64> {
@@ -163,55 +172,58 @@ impl Subject for Sward {
             Ok(())
         })
     }
+}
 
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        let listener = self.runtime.run(|| TcpListener::bind("127.0.0.1:0"))?;
-        announce(listener.local_addr()?);
+impl Serve for Sward {
+    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
         if self.by_message {
-            return serve_by_message(&self.runtime, listener);
+            return serve_by_message(&self.runtime, announce);
         }
+        let workers = self.workers;
         self.runtime.run(move || {
-            if let Service::Requests { batch, batch_tasks, .. } = service {
-                for _ in 0..batch_tasks {
-                    spawn(move || -> () {
-                        loop {
-                            batch.chunk();
-                            thread::yield_now();
-                        }
-                    });
-                }
+            for _ in 0..service.batch_tasks {
+                spawn(move || -> () {
+                    loop {
+                        service.batch.chunk();
+                        thread::yield_now();
+                    }
+                });
             }
-            loop {
-                let (stream, _) = listener.accept()?;
-                stream.set_nodelay(true)?;
-                // A connection ends when its client goes away, however it goes.
-                match service {
-                    Service::PlainEcho => spawn(move || drop(plain_echo(stream))),
-                    _ => spawn(move || drop(connection(stream, service))),
-                };
+            match service.role {
+                Role::Http => http::sward(announce),
+                _ => serving::sward::serve(service, workers, announce),
             }
         })
     }
 }
 
 /// Whose turn it is in ping-pong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turns {
     is_pong: AtomicBool,
+    /// How long a wait may take.
+    limit: Option<Duration>,
 }
 
 impl Turns {
+    fn wait(&self) {
+        match self.limit {
+            Some(limit) => thread::park_timeout(limit),
+            None => thread::park(),
+        }
+    }
+
     fn ping(&self, other: &Thread) {
         self.is_pong.store(true, Ordering::Release);
         other.unpark();
         while self.is_pong.load(Ordering::Acquire) {
-            thread::park();
+            self.wait();
         }
     }
 
     fn pong(&self, other: &Thread) {
         while !self.is_pong.load(Ordering::Acquire) {
-            thread::park();
+            self.wait();
         }
         self.is_pong.store(false, Ordering::Release);
         other.unpark();
@@ -239,29 +251,10 @@ fn fib(n: u32) -> Result<u64> {
     Ok(join(spawned)?? + here)
 }
 
-fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
-    let mut inbound = Inbound::new();
-    loop {
-        let count = stream.read(inbound.space())?;
-        if count == 0 {
-            return Ok(());
-        }
-        if let Some(request) = inbound.received(count) {
-            stream.write_all(&service.respond(&request))?;
-        }
-    }
-}
-
-fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut message = [0; MESSAGE_LEN];
-    loop {
-        stream.read_exact(&mut message)?;
-        stream.write_all(&message)?;
-    }
-}
-
-/// As `plain_echo`, a message at a time.
-fn serve_by_message(runtime: &Runtime, listener: TcpListener) -> Result<()> {
+/// As a plain echo, a message at a time.
+fn serve_by_message(runtime: &Runtime, announce: Announce) -> Result<()> {
+    let listener = runtime.run(|| TcpListener::bind("127.0.0.1:0"))?;
+    announce(&listener.local_addr()?.to_string());
     let init = |stream: TcpStream, _peer| {
         stream.set_nodelay(true)?;
         Ok(stream)

@@ -3,25 +3,26 @@
 //! Fewer workers than CPUs means that the process is confined to as many CPUs. Batch work does not yield: the kernel
 //! preempts it.
 
-use std::io::{Read, Write};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::files::{self, Order};
 use super::primitives::{Done, Primitive, blocking};
-use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use super::serving::{self, Announce, Serve, Service};
+use super::{STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::sys;
-use crate::work::{Inbound, MESSAGE_LEN};
 
 /// As small as the stacks of the green threads that have stacks.
 const STACK_BYTES: usize = 64 * 1024;
 
 #[derive(Debug)]
 pub(crate) struct Threads {
+    workers: usize,
     channels: Channels,
 }
 
@@ -39,11 +40,11 @@ impl Threads {
         if workers < cpus.len() {
             sys::confine(&cpus[..workers])?;
         }
-        Ok(Self { channels })
+        Ok(Self { workers, channels })
     }
 }
 
-fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
+pub(super) fn spawn<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> Result<JoinHandle<T>> {
     Ok(thread::Builder::new().stack_size(STACK_BYTES).spawn(f)?)
 }
 
@@ -83,8 +84,8 @@ impl Subject for Threads {
         Ok(start.elapsed())
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
-        let turns = Arc::new(Turns::default());
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
+        let turns = Arc::new(Turns { is_pong: AtomicBool::new(false), limit });
         let main = thread::current();
         let echo = {
             let turns = Arc::clone(&turns);
@@ -117,6 +118,10 @@ impl Subject for Threads {
         }
     }
 
+    fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
+        files::threads::read(path, order, count)
+    }
+
     fn idle(&self, count: usize) -> Result<u64> {
         resident_growth(count, || {
             (0..count).try_for_each(|_| {
@@ -146,49 +151,48 @@ impl Subject for Threads {
             Ok(())
         })
     }
+}
 
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests { batch, batch_tasks, .. } = service {
-            for _ in 0..batch_tasks {
-                spawn(move || -> () {
-                    loop {
-                        batch.chunk();
-                    }
-                })?;
-            }
+impl Serve for Threads {
+    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
+        for _ in 0..service.batch_tasks {
+            spawn(move || -> () {
+                loop {
+                    service.batch.chunk();
+                }
+            })?;
         }
-        let listener = TcpListener::bind("127.0.0.1:0")?;
-        announce(listener.local_addr()?);
-        loop {
-            let (stream, _) = listener.accept()?;
-            stream.set_nodelay(true)?;
-            // A connection ends when its client goes away, however it goes.
-            match service {
-                Service::PlainEcho => spawn(move || drop(plain_echo(stream)))?,
-                _ => spawn(move || drop(connection(stream, service)))?,
-            };
-        }
+        serving::threads::serve(service, self.workers, announce)
     }
 }
 
 /// Whose turn it is in ping-pong.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Turns {
     is_pong: AtomicBool,
+    /// How long a wait may take.
+    limit: Option<Duration>,
 }
 
 impl Turns {
+    fn wait(&self) {
+        match self.limit {
+            Some(limit) => thread::park_timeout(limit),
+            None => thread::park(),
+        }
+    }
+
     fn ping(&self, other: &Thread) {
         self.is_pong.store(true, Ordering::Release);
         other.unpark();
         while self.is_pong.load(Ordering::Acquire) {
-            thread::park();
+            self.wait();
         }
     }
 
     fn pong(&self, other: &Thread) {
         while !self.is_pong.load(Ordering::Acquire) {
-            thread::park();
+            self.wait();
         }
         self.is_pong.store(false, Ordering::Release);
         other.unpark();
@@ -212,25 +216,4 @@ fn fib(n: u32) -> Result<u64> {
     let spawned = spawn(move || fib(n - 1))?;
     let here = fib(n - 2)?;
     Ok(join(spawned)?? + here)
-}
-
-fn connection(mut stream: TcpStream, service: Service) -> std::io::Result<()> {
-    let mut inbound = Inbound::new();
-    loop {
-        let count = stream.read(inbound.space())?;
-        if count == 0 {
-            return Ok(());
-        }
-        if let Some(request) = inbound.received(count) {
-            stream.write_all(&service.respond(&request))?;
-        }
-    }
-}
-
-fn plain_echo(mut stream: TcpStream) -> std::io::Result<()> {
-    let mut message = [0; MESSAGE_LEN];
-    loop {
-        stream.read_exact(&mut message)?;
-        stream.write_all(&message)?;
-    }
 }

@@ -4,20 +4,23 @@
 //! a worker.
 
 use std::future::Future;
-use std::net::SocketAddr;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream, UdpSocket, UnixListener};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 
+use super::files::{self, Order};
+use super::http;
 use super::primitives::{self, Done, Primitive};
-use super::{STARTED, Service, StartLine, Subject, leaves, resident_growth};
+use super::serving::{Announce, Role, Serve, Service, unix_path};
+use super::{STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -25,11 +28,13 @@ use crate::work::{Inbound, MESSAGE_LEN};
 #[derive(Debug)]
 pub(crate) struct Tokio {
     runtime: Runtime,
+    workers: usize,
 }
 
 impl Tokio {
     pub(crate) fn new(workers: usize) -> Result<Self> {
-        Ok(Self { runtime: Builder::new_multi_thread().worker_threads(workers).enable_all().build()? })
+        let runtime = Builder::new_multi_thread().worker_threads(workers).enable_all().build()?;
+        Ok(Self { runtime, workers })
     }
 
     /// Runs `root` as a task.
@@ -41,6 +46,15 @@ impl Tokio {
 /// The value of a task that does not panic and is not aborted.
 async fn join<T>(handle: JoinHandle<T>) -> T {
     handle.await.expect("no task of a benchmark panics")
+}
+
+async fn notified(notify: &Notify, limit: Option<Duration>) {
+    match limit {
+        Some(limit) => {
+            tokio::time::timeout(limit, notify.notified()).await.expect("the limit is never reached")
+        }
+        None => notify.notified().await,
+    }
 }
 
 impl Subject for Tokio {
@@ -86,14 +100,14 @@ impl Subject for Tokio {
         })
     }
 
-    fn pingpong(&self, rounds: u64) -> Result<Duration> {
+    fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
         self.run(async move {
             let (ping, pong) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
             let echo = {
                 let (ping, pong) = (Arc::clone(&ping), Arc::clone(&pong));
                 tokio::spawn(async move {
                     for _ in 0..rounds {
-                        ping.notified().await;
+                        notified(&ping, limit).await;
                         pong.notify_one();
                     }
                 })
@@ -101,7 +115,7 @@ impl Subject for Tokio {
             let start = Instant::now();
             for _ in 0..rounds {
                 ping.notify_one();
-                pong.notified().await;
+                notified(&pong, limit).await;
             }
             let elapsed = start.elapsed();
             join(echo).await;
@@ -127,6 +141,11 @@ impl Subject for Tokio {
 
     fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
         self.run(primitives::tokio::run(primitive, count))?
+    }
+
+    fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
+        let path = path.to_owned();
+        self.run(async move { files::tokio::read(&path, order, count).await })?
     }
 
     fn idle(&self, count: usize) -> Result<u64> {
@@ -158,28 +177,25 @@ impl Subject for Tokio {
             Ok(())
         })
     }
+}
 
-    fn serve(&self, service: Service, announce: &dyn Fn(SocketAddr)) -> Result<()> {
-        if let Service::Requests { batch, batch_tasks, .. } = service {
-            for _ in 0..batch_tasks {
-                self.runtime.spawn(async move {
-                    loop {
-                        batch.chunk();
-                        yield_now().await;
-                    }
-                });
-            }
+impl Serve for Tokio {
+    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
+        for _ in 0..service.batch_tasks {
+            self.runtime.spawn(async move {
+                loop {
+                    service.batch.chunk();
+                    yield_now().await;
+                }
+            });
         }
-        let listener = self.run(TcpListener::bind("127.0.0.1:0"))??;
-        announce(listener.local_addr()?);
+        let workers = self.workers;
         self.run(async move {
-            loop {
-                let (stream, _) = listener.accept().await?;
-                stream.set_nodelay(true)?;
-                match service {
-                    Service::PlainEcho => tokio::spawn(plain_echo(stream)),
-                    _ => tokio::spawn(connection(stream, service)),
-                };
+            match service.role {
+                Role::UnixEcho => serve_unix(service, announce).await,
+                Role::Http => http::tokio(announce).await,
+                Role::UdpEcho => serve_datagrams(workers, announce).await,
+                _ => serve_tcp(service, announce).await,
             }
         })?
     }
@@ -218,14 +234,37 @@ fn fib_in_place(n: u32) -> Pin<Box<dyn Future<Output = u64> + Send>> {
     Box::pin(fib_of_two(n))
 }
 
-async fn connection(mut stream: TcpStream, service: Service) {
+async fn serve_tcp(service: Service, announce: Announce) -> Result<()> {
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    announce(&listener.local_addr()?.to_string());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        match service.role {
+            Role::PlainEcho => tokio::spawn(plain_echo(stream)),
+            _ => tokio::spawn(connection(stream, service)),
+        };
+    }
+}
+
+async fn serve_unix(service: Service, announce: Announce) -> Result<()> {
+    let path = unix_path();
+    let listener = UnixListener::bind(&path)?;
+    announce(&path.to_string_lossy());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        tokio::spawn(connection(stream, service));
+    }
+}
+
+async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
     let mut inbound = Inbound::new();
     // A connection ends when its client goes away, however it goes.
     while let Ok(count @ 1..) = stream.read(inbound.space()).await {
         let Some(request) = inbound.received(count) else {
             continue;
         };
-        if stream.write_all(&service.respond(&request)).await.is_err() {
+        if stream.write_all(&service.respond(&request)).await.is_err() || service.is_once() {
             return;
         }
     }
@@ -234,4 +273,21 @@ async fn connection(mut stream: TcpStream, service: Service) {
 async fn plain_echo(mut stream: TcpStream) {
     let mut message = [0; MESSAGE_LEN];
     while stream.read_exact(&mut message).await.is_ok() && stream.write_all(&message).await.is_ok() {}
+}
+
+async fn serve_datagrams(workers: usize, announce: Announce) -> Result<()> {
+    let socket = Arc::new(UdpSocket::bind("127.0.0.1:0").await?);
+    announce(&socket.local_addr()?.to_string());
+    for _ in 1..workers {
+        tokio::spawn(echo_datagrams(Arc::clone(&socket)));
+    }
+    echo_datagrams(socket).await
+}
+
+async fn echo_datagrams(socket: Arc<UdpSocket>) -> Result<()> {
+    let mut datagram = [0; 2 * MESSAGE_LEN];
+    loop {
+        let (count, from) = socket.recv_from(&mut datagram).await?;
+        socket.send_to(&datagram[..count], from).await?;
+    }
 }

@@ -1,0 +1,50 @@
+//! A plain text by HTTP/1.1, with hyper on sward and on tokio, configured alike; Go has a server of its own.
+
+use std::convert::Infallible;
+
+use http_body_util::Full;
+use hyper::body::{Body, Bytes};
+use hyper::server::conn::http1::Builder;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+
+use super::serving::Announce;
+use crate::error::Result;
+use crate::load::PLAIN_TEXT;
+
+async fn answer(_: Request<impl Body>) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
+    Ok(Response::new(Full::new(Bytes::from_static(PLAIN_TEXT))))
+}
+
+/// On a green thread, and with one for each connection.
+pub(super) fn sward(announce: Announce) -> Result<()> {
+    let listener = sward::net::TcpListener::bind("127.0.0.1:0")?;
+    announce(&listener.local_addr()?.to_string());
+    loop {
+        let (stream, _) = listener.accept()?;
+        stream.set_nodelay(true)?;
+        sward::thread::spawn(|| {
+            let stream = sward::io::Polled::new(stream);
+            let mut builder = Builder::new();
+            let serving = builder.timer(sward::hyper::Timer).serve_connection(stream, service_fn(answer));
+            // A connection ends when its client goes away, however it goes.
+            drop(sward::future::block_on(serving));
+        });
+    }
+}
+
+/// As a task, and with one for each connection.
+pub(super) async fn tokio(announce: Announce) -> Result<()> {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    announce(&listener.local_addr()?.to_string());
+    loop {
+        let (stream, _) = listener.accept().await?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(async {
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let mut builder = Builder::new();
+            builder.timer(hyper_util::rt::TokioTimer::new());
+            drop(builder.serve_connection(stream, service_fn(answer)).await);
+        });
+    }
+}
