@@ -14,12 +14,13 @@ use crate::{
     cancel,
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
-    prim::atomic::Ordering::Relaxed,
     scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
     task::Options,
     thread::{JoinHandle, Rejected, Spawn},
 };
+
+pub use crate::scheduler::dump::{Dump, ThreadDump};
 
 /// More workers than any machine has cores; beyond it the request is taken for a mistake.
 const MAX_WORKERS: usize = 4096;
@@ -493,11 +494,39 @@ impl Handle {
         self.shared.stacks.high_water()
     }
 
+    /// Looks at every green thread: its name, where it was spawned, and what it waits for. For programs that hang.
+    ///
+    /// Workers stand still meanwhile. If one of them does not come to a suspension for 100 milliseconds, since what it runs neither waits nor
+    /// yields, the look is given up, and the dump says so. Of a runtime that is ending nothing is known.
+    ///
+    /// # Suspension
+    ///
+    /// On a green thread, parks it; it is itself in the dump.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{park::WaitReason, runtime::Builder, thread};
+    ///
+    /// let runtime = Builder::new().workers(2).build()?;
+    /// let named = runtime.run(|| thread::Builder::new().name("stuck".into()).spawn(thread::park)).unwrap();
+    /// while named.thread().state() != thread::State::Waiting(WaitReason::Park) {}
+    /// let dump = runtime.handle().dump();
+    /// assert!(dump.to_string().contains("'stuck'"), "{dump}");
+    /// assert!(dump.to_string().contains("waits: Park"), "{dump}");
+    /// # Ok::<(), sward_runtime::error::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn dump(&self) -> Dump {
+        let shared = Arc::clone(&self.shared);
+        crate::unblock(move || scheduler::dump::dump(&shared))
+    }
+
     /// Whether the runtime is ending, or has ended. Seen by a worker of it to be `false`, it takes what that worker spawns next.
     #[doc(hidden)]
     #[must_use]
     pub fn is_ending(&self) -> bool {
-        self.shared.phase.load(Relaxed) != scheduler::RUNNING
+        self.shared.is_ending()
     }
 
     pub(crate) fn shared(&self) -> &Arc<Shared> {

@@ -5,6 +5,7 @@
 mod bad_input;
 mod cancel;
 mod common;
+mod dump;
 mod future;
 mod generator;
 mod generator_deaths;

@@ -26,8 +26,7 @@ pub(crate) use self::bound::Bound;
 use self::bound::{Limit, Passed};
 pub use self::token::{Registration, Token};
 use crate::{
-    prim::atomic::Ordering::Relaxed,
-    scheduler::{RUNNING, Shared, current},
+    scheduler::{Shared, current},
     task::{Header, TaskRef},
     time::Elapsed,
 };
@@ -199,10 +198,9 @@ impl Cancellable {
     /// Whether its waits are, or are about to be, cancelled, or may be by a bound.
     #[must_use]
     pub fn is_due(&self) -> bool {
-        let is_ending = |shared: &Arc<Shared>| shared.phase.load(Relaxed) != RUNNING;
         !self.may_wait
             || self.is_bounded
-            || self.runtime.as_ref().is_some_and(is_ending)
+            || self.runtime.as_ref().is_some_and(|runtime| runtime.is_ending())
             || self.task.as_ref().is_some_and(|task| task.state.is_cancelled())
     }
 }

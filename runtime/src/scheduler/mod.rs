@@ -53,6 +53,7 @@
 //! - A woken task that drives out the run-next task, as in Go: it turns the order of several wakes round.
 
 pub(crate) mod current;
+pub(crate) mod dump;
 pub(crate) mod idle;
 pub(crate) mod poller;
 #[cfg(stack_scan)]
@@ -61,6 +62,7 @@ mod search;
 pub(crate) mod shutdown;
 pub(crate) mod sleeper;
 pub(crate) mod worker;
+mod world;
 
 use std::{
     collections::VecDeque,
@@ -73,8 +75,8 @@ use crossbeam_utils::CachePadded;
 
 use self::{
     idle::Idle,
-    shutdown::World,
     sleeper::{Kick, Sleeper},
+    world::World,
 };
 use crate::{
     driver::Driver,
@@ -101,14 +103,16 @@ const MAINTENANCE: u32 = 61;
 
 /// `Shared::phase`: green threads run.
 pub(crate) const RUNNING: u8 = 0;
-/// Workers are to stop at the next suspension.
-pub(crate) const STOPPING: u8 = 1;
+/// As `RUNNING`, and workers are to stop at the next suspension, for a look at what is suspended.
+pub(crate) const DUMPING: u8 = 1;
+/// The runtime is ending: workers are to stop at the next suspension.
+pub(crate) const STOPPING: u8 = 2;
 /// Every wait is cancelled.
-pub(crate) const DRAINING: u8 = 2;
+pub(crate) const DRAINING: u8 = 3;
 /// As `DRAINING`, and workers are to stop at the next suspension.
-pub(crate) const PAUSING: u8 = 3;
+pub(crate) const PAUSING: u8 = 4;
 /// Workers end.
-pub(crate) const EXITING: u8 = 4;
+pub(crate) const EXITING: u8 = 5;
 
 /// What all threads of one runtime share.
 pub(crate) struct Shared {
@@ -249,6 +253,11 @@ impl Shared {
     }
 
     #[inline]
+    pub(crate) fn is_ending(&self) -> bool {
+        self.phase.load(Relaxed) >= STOPPING
+    }
+
+    #[inline]
     pub(crate) fn is_draining(&self) -> bool {
         self.phase.load(Relaxed) >= DRAINING
     }
@@ -362,10 +371,10 @@ impl Shared {
         task
     }
 
-    /// Whether workers are to leave their loops.
+    /// Whether workers are to stop where they are, or to leave their loops.
     #[inline]
     pub(crate) fn must_stop(&self) -> bool {
-        matches!(self.phase.load(Relaxed), STOPPING | PAUSING | EXITING)
+        matches!(self.phase.load(Relaxed), DUMPING | STOPPING | PAUSING | EXITING)
     }
 
     /// Whether there is work in a queue that every worker may take from.

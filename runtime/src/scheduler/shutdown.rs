@@ -20,14 +20,10 @@
 //!
 //! # Invariants
 //!
-//! - **X1** While the world is stopped no task runs and no stack is taken or given back, so every occupant of a stack is a task that has
-//!   started and not ended, and stays alive.
 //! - **X2** After the gate closed, new tasks come from tasks only.
 //! - **X3** A wait that began before `DRAINING` was seen in X1; one that begins after it sees the phase. None is missed.
 //!
-//! # Orderings
-//!
-//! The phase is Relaxed; the lock under which the ender counts the stopped workers orders it against them.
+//! X1, and the orderings, are those of `world.rs`.
 //!
 //! # Checked by
 //!
@@ -35,16 +31,13 @@
 
 use std::{ptr::NonNull, sync::Arc, thread::JoinHandle, time::Duration};
 
-use parking_lot::{Condvar, Mutex, RwLock};
-
-use super::{DRAINING, EXITING, PAUSING, RUNNING, STOPPING, Shared, worker::Worker};
+use super::{
+    DRAINING, EXITING, PAUSING, RUNNING, STOPPING, Shared,
+    world::{change_phase, stop_world, until_stopped, wake_all},
+};
 use crate::{
     park::{Batch, Claimed},
-    prim::atomic::{
-        AtomicU64, AtomicUsize,
-        Ordering::{Relaxed, SeqCst},
-        fence,
-    },
+    prim::atomic::Ordering::Relaxed,
     task::{Header, TaskRef, state::Claim},
 };
 
@@ -52,75 +45,25 @@ use crate::{
 /// unwinding. If one is, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
-/// What the ender and the workers meet at.
-#[derive(Debug, Default)]
-pub(crate) struct World {
-    pub(crate) gate: RwLock<Gate>,
-    /// Tasks spawned from outside.
-    pub(crate) spawns: AtomicU64,
-    /// How many workers have stopped.
-    stopped: Mutex<usize>,
-    /// How many could not be started.
-    absent: AtomicUsize,
-    changed: Condvar,
-}
-
-impl World {
-    /// Some workers could not be started.
-    pub(crate) fn abandon(&self, workers: usize) {
-        self.absent.store(workers, Relaxed);
-    }
-}
-
-/// Whether threads outside may still spawn.
-#[derive(Debug, Default)]
-pub(crate) struct Gate {
-    pub(crate) closed: bool,
-}
-
-impl Worker {
-    /// Does what the phase asks. `false`: leave the loop.
-    #[cold]
-    pub(super) fn obey_phase(&self) -> bool {
-        let shared = self.shared();
-        let world = &shared.world;
-        match shared.phase.load(Relaxed) {
-            phase @ (STOPPING | PAUSING) => {
-                let mut stopped = world.stopped.lock();
-                *stopped += 1;
-                world.changed.notify_all();
-                while shared.phase.load(Relaxed) == phase {
-                    world.changed.wait(&mut stopped);
-                }
-                true
-            }
-            DRAINING => {
-                // Of two workers that end the last two tasks at once, one must see both ends.
-                fence(SeqCst);
-                if shared.live() == 0 {
-                    // Under the lock, so that the ender is either before its look or in its wait.
-                    let _stopped = world.stopped.lock();
-                    world.changed.notify_all();
-                }
-                true
-            }
-            phase => phase == RUNNING,
-        }
-    }
-}
-
 /// Ends the runtime and waits until its threads are gone. Not on a green thread.
 pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     shared.world.gate.write().closed = true;
-    if shared.phase.load(Relaxed) == RUNNING {
-        stop_world(shared, STOPPING);
+    // A dump comes to its end first (X5).
+    let stopper = shared.world.stopper.lock();
+    let is_running = shared.phase.load(Relaxed) == RUNNING;
+    if is_running {
+        change_phase(shared, STOPPING);
+    }
+    drop(stopper);
+    if is_running {
+        until_stopped(shared, None);
         if cfg!(panic = "abort") {
             // Nothing can unwind: suspended stacks are leaked, and with them what their tasks refer to.
             std::mem::forget(Arc::clone(shared));
         } else {
             cancel_all(shared, false);
             while !drain(shared) {
-                stop_world(shared, PAUSING);
+                stop_world(shared, PAUSING, None);
                 cancel_all(shared, true);
             }
         }
@@ -137,35 +80,6 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
         driver.close(&mut ready);
         ready.schedule();
     }
-}
-
-fn change_phase(shared: &Shared, phase: u8) {
-    let _stopped = shared.world.stopped.lock();
-    shared.phase.store(phase, Relaxed);
-    shared.world.changed.notify_all();
-}
-
-/// Gets every sleeping thread to look at the phase.
-fn wake_all(shared: &Shared) {
-    fence(SeqCst); // D2 of `idle.rs`: the phase is looked at again after a worker is listed as asleep
-    for worker in 0..shared.remotes.len() {
-        shared.remotes[worker].poke.store(true, Relaxed);
-        if shared.idle.notify_worker(worker) {
-            shared.wake_worker(worker, false);
-        }
-    }
-    shared.poller.wake(shared);
-}
-
-fn stop_world(shared: &Shared, phase: u8) {
-    change_phase(shared, phase);
-    wake_all(shared);
-    let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
-    let mut stopped = shared.world.stopped.lock();
-    while *stopped < workers {
-        shared.world.changed.wait(&mut stopped);
-    }
-    *stopped = 0;
 }
 
 /// Cancels every wait that may be cancelled (X1), and the doubtful ones too if `doubtful`.
@@ -186,9 +100,9 @@ fn cancel_all(shared: &Shared, doubtful: bool) {
 fn drain(shared: &Shared) -> bool {
     change_phase(shared, DRAINING);
     wake_all(shared);
-    let mut stopped = shared.world.stopped.lock();
+    let mut stops = shared.world.stops.lock();
     while shared.live() > 0 {
-        let timed_out = shared.world.changed.wait_for(&mut stopped, STUCK_AFTER).timed_out();
+        let timed_out = shared.world.changed.wait_for(&mut stops, STUCK_AFTER).timed_out();
         let asleep = shared.idle.sleeping() == shared.remotes.len();
         let deadlines = || shared.remotes.iter().any(|remote| remote.timers.next_deadline().is_some());
         if timed_out && asleep && !deadlines() {

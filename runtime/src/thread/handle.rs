@@ -556,6 +556,16 @@ pub enum State {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ThreadId(NonZero<u64>);
 
+impl ThreadId {
+    pub(crate) fn from_number(number: NonZero<u64>) -> Self {
+        Self(number)
+    }
+
+    pub(crate) fn number(self) -> u64 {
+        self.0.get()
+    }
+}
+
 #[expect(dead_code, reason = "checked at compile time only")]
 fn handles_are_send_and_sync() {
     fn check<T: Send + Sync>() {}

@@ -1,0 +1,147 @@
+//! The phases of a runtime, and how its workers are stopped: for its end, and for a look at all green threads.
+//!
+//! # Roles
+//!
+//! The *stopper* is an OS thread that no worker is: it ends the runtime, or dumps it. Workers obey the phase.
+//!
+//! # Invariants
+//!
+//! - **X1** While the world is stopped no task runs and no stack is taken or given back, so every occupant of a stack is a task that has
+//!   started and not ended, and stays alive.
+//! - **X4** The phase changes under the lock of `stops`, and with it the number of the stop: so each worker is counted once for each stop, however late
+//!   it learns that the one before is over.
+//! - **X5** One stopper at a time: who dumps holds `stopper` until the phase is `RUNNING` again, and who ends the runtime takes it to set
+//!   `STOPPING`, after which nobody dumps. It is not held any longer, for a destructor may ask for a dump.
+//!
+//! # Orderings
+//!
+//! The phase is Relaxed; the lock under which the stopper counts the stopped workers orders it against them, and what they did before they stopped
+//! against what it looks at.
+//!
+//! # Checked by
+//!
+//! `tests/shutdown.rs`, `tests/dump.rs`.
+
+use std::time::Instant;
+
+use parking_lot::{Condvar, Mutex, RwLock};
+
+use super::{DRAINING, DUMPING, PAUSING, RUNNING, STOPPING, Shared, worker::Worker};
+use crate::prim::atomic::{
+    AtomicU64, AtomicUsize,
+    Ordering::{Relaxed, SeqCst},
+    fence,
+};
+
+/// What the stopper and the workers meet at.
+#[derive(Debug, Default)]
+pub(crate) struct World {
+    pub(crate) gate: RwLock<Gate>,
+    /// Tasks spawned from outside.
+    pub(crate) spawns: AtomicU64,
+    pub(super) stopper: Mutex<()>,
+    pub(super) stops: Mutex<Stops>,
+    /// How many could not be started.
+    absent: AtomicUsize,
+    pub(super) changed: Condvar,
+}
+
+/// Whether threads outside may still spawn.
+#[derive(Debug, Default)]
+pub(crate) struct Gate {
+    pub(crate) closed: bool,
+}
+
+/// See X4.
+#[derive(Debug, Default)]
+pub(super) struct Stops {
+    /// How often the phase has changed.
+    changes: u64,
+    /// How many workers have stopped since the last change.
+    stopped: usize,
+}
+
+impl World {
+    /// Some workers could not be started.
+    pub(crate) fn abandon(&self, workers: usize) {
+        self.absent.store(workers, Relaxed);
+    }
+}
+
+impl Worker {
+    /// Does what the phase asks. `false`: leave the loop.
+    #[cold]
+    pub(super) fn obey_phase(&self) -> bool {
+        let shared = self.shared();
+        let world = &shared.world;
+        match shared.phase.load(Relaxed) {
+            DUMPING | STOPPING | PAUSING => {
+                let mut stops = world.stops.lock();
+                if shared.must_stop() {
+                    stops.stopped += 1;
+                    world.changed.notify_all();
+                    let changes = stops.changes;
+                    while stops.changes == changes {
+                        world.changed.wait(&mut stops);
+                    }
+                }
+                true
+            }
+            DRAINING => {
+                // Of two workers that end the last two tasks at once, one must see both ends.
+                fence(SeqCst);
+                if shared.live() == 0 {
+                    // Under the lock, so that the stopper is either before its look or in its wait.
+                    let _stops = world.stops.lock();
+                    world.changed.notify_all();
+                }
+                true
+            }
+            phase => phase == RUNNING,
+        }
+    }
+}
+
+pub(super) fn change_phase(shared: &Shared, phase: u8) {
+    let mut stops = shared.world.stops.lock();
+    shared.phase.store(phase, Relaxed);
+    stops.changes += 1;
+    stops.stopped = 0;
+    shared.world.changed.notify_all();
+}
+
+/// Gets every sleeping thread to look at the phase.
+pub(super) fn wake_all(shared: &Shared) {
+    fence(SeqCst); // D2 of `idle.rs`: the phase is looked at again after a worker is listed as asleep
+    for worker in 0..shared.remotes.len() {
+        shared.remotes[worker].poke.store(true, Relaxed);
+        if shared.idle.notify_worker(worker) {
+            shared.wake_worker(worker, false);
+        }
+    }
+    shared.poller.wake(shared);
+}
+
+/// Stops the world. See [`until_stopped`].
+pub(super) fn stop_world(shared: &Shared, phase: u8, deadline: Option<Instant>) -> usize {
+    change_phase(shared, phase);
+    until_stopped(shared, deadline)
+}
+
+/// Returns once all workers have stopped, at the latest at `deadline`; and how many have not by then: without a deadline, none.
+pub(super) fn until_stopped(shared: &Shared, deadline: Option<Instant>) -> usize {
+    wake_all(shared);
+    let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
+    let mut stops = shared.world.stops.lock();
+    while stops.stopped < workers {
+        match deadline {
+            None => shared.world.changed.wait(&mut stops),
+            Some(deadline) => {
+                if shared.world.changed.wait_until(&mut stops, deadline).timed_out() {
+                    break;
+                }
+            }
+        }
+    }
+    workers - stops.stopped
+}
