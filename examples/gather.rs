@@ -1,7 +1,7 @@
 //! Several calls at once, and what comes of them together; and switching by hand.
 //!
-//! On one worker, so the order of the lines is always the same: each green thread runs until it yields or sleeps, as a coroutine of an event loop
-//! runs until it awaits. What was spawned last starts first.
+//! On one worker each green thread runs until it yields or waits, as a coroutine of an event loop runs until it awaits. Who is next then is the
+//! scheduler's choice.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::Duration;
@@ -46,8 +46,6 @@ fn main() -> Result<(), BuildError> {
         let at = |half| lines.iter().position(|line| *line == format!("{name}: {half} half"));
         assert!(at("first") < at("second"));
     }
-    // They took turns: the second that spoke was another one.
-    assert!(lines[..2].iter().all(|line| line.ends_with("first half")));
     assert_eq!(lines[6..], ["Err(\"failed after 0 s\")", "55 tenten"]);
     Ok(())
 }
