@@ -3,11 +3,14 @@
 use std::{
     io::{self, Write},
     process,
-    sync::mpsc::{self, RecvTimeoutError},
+    sync::mpsc::{self, Receiver, RecvTimeoutError, Sender},
     time::Duration,
 };
 
-use sward_runtime::{runtime::Builder, time};
+use sward_runtime::{
+    cancel::Token,
+    runtime::{Builder, Dump, Handle},
+};
 
 /// Runs a program's `main`.
 ///
@@ -26,7 +29,7 @@ pub fn main<T: Send>(builder: Builder, workers: Option<usize>, f: fn() -> T) -> 
 /// How long a test that is out of time may take to unwind.
 const GRACE: Duration = Duration::from_secs(30);
 
-/// Runs a test, which fails when it takes longer.
+/// Runs a test, which fails when it takes longer, and says then what each green thread waited for.
 ///
 /// # Panics
 ///
@@ -34,30 +37,48 @@ const GRACE: Duration = Duration::from_secs(30);
 #[track_caller]
 pub fn test<T: Send>(builder: Builder, workers: usize, milliseconds: u64, f: fn() -> T) -> T {
     let timeout = Duration::from_millis(milliseconds);
-    let _watchdog = Watchdog::new(timeout.saturating_add(GRACE));
     let runtime = builder.workers(workers).build().expect("the runtime could not be built");
-    match runtime.run(|| time::timeout(timeout, f)) {
+    let out_of_time = Token::new();
+    let watchdog = Watchdog::new(timeout, runtime.handle(), out_of_time.clone());
+    let result = runtime.run(|| out_of_time.run(f));
+    match result {
         Ok(value) => value,
-        Err(_) => panic!("the test has not ended after {timeout:?}, with {workers} workers"),
+        Err(_) => {
+            let dump = watchdog.dump.recv().expect("it has made one before the token was cancelled");
+            panic!("the test has not ended after {timeout:?}, with {workers} workers\n{dump}")
+        }
     }
 }
 
-/// Aborts the process unless it is dropped in time.
-struct Watchdog(#[expect(dead_code, reason = "dropped to tell the watchdog")] mpsc::Sender<()>);
+/// Ends a test that is out of time, and the process if that does not help; unless it is dropped before.
+struct Watchdog {
+    dump: Receiver<Dump>,
+    #[expect(dead_code, reason = "dropped to tell the watchdog")]
+    alive: Sender<()>,
+}
 
 impl Watchdog {
-    fn new(patience: Duration) -> Self {
-        let (alive, end) = mpsc::channel::<()>();
+    fn new(timeout: Duration, runtime: Handle, out_of_time: Token) -> Self {
+        let (alive, end) = mpsc::channel();
+        let (told, dump) = mpsc::channel();
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
         std::thread::spawn(move || {
-            if end.recv_timeout(patience) == Err(RecvTimeoutError::Timeout) {
+            let is_over = |patience| end.recv_timeout(patience) != Err(RecvTimeoutError::Timeout);
+            if is_over(timeout) {
+                return;
+            }
+            // Before anything is made to end.
+            let dump = runtime.dump();
+            let _ = told.send(dump.clone());
+            out_of_time.cancel();
+            if !is_over(GRACE) {
                 let _ = writeln!(
                     io::stderr(),
-                    "{test} has not ended after {patience:?} and does not unwind, aborting"
+                    "{test} has not ended after {timeout:?} and does not unwind, aborting\n{dump}"
                 );
                 process::abort();
             }
         });
-        Self(alive)
+        Self { dump, alive }
     }
 }

@@ -86,6 +86,12 @@ fn a_test_that_waits_for_ever_fails() {
     thread::sleep(Duration::MAX);
 }
 
+#[sward::test(timeout = "5ms")]
+#[should_panic(expected = "at tests/attributes.rs:92:5 by ThreadId(")]
+fn a_test_that_waits_for_ever_says_what_each_green_thread_waits_for() {
+    thread::spawn(thread::park).join().unwrap();
+}
+
 #[sward::test]
 #[should_panic(expected = "on purpose")]
 fn a_panic_is_the_tests() {
