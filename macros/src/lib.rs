@@ -69,7 +69,7 @@ pub fn main(arguments: TokenStream, item: TokenStream) -> TokenStream {
 /// |---|---|
 /// | `workers = N` | so many workers; 2 if nothing is said |
 /// | `workers = [1, 2, 8]` | a test for each of these numbers, named `workers_1` and so on in a module of the function's name |
-/// | `timeout = "500ms"` | fails if it takes longer; `ms`, `s` and `m` are units; 60 seconds if nothing is said |
+/// | `timeout = "500ms"` | fails if it takes longer, and says what each green thread waits for; `ms`, `s` and `m` are units; 60 seconds if nothing is said |
 /// | `mode = "anchored"`, `unsafe(mode = "roaming")` | as with [`macro@main`] |
 ///
 /// A test that is out of time is made to unwind at its next wait; if it has not ended 30 seconds later, the process is aborted.
