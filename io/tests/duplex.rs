@@ -214,7 +214,7 @@ fn timeouts_end_waits_only() {
 fn each_byte_goes_to_one_of_many_readers() {
     everywhere(|| {
         let (reader, writer) = duplex(16);
-        let times = 200 * stress();
+        let times = stress(200);
         let read = thread::scope(|scope| {
             let readers: Vec<_> = (0..8)
                 .map(|_| {

@@ -100,7 +100,7 @@ fn short_writes_of_many_are_not_torn_apart() {
     const RECORD: usize = 500;
     everywhere(|| {
         let (reader, writer) = pipe()?;
-        let times = 100 * stress();
+        let times = stress(100);
         thread::scope(|scope| {
             let writers: Vec<_> = (b'a'..b'i')
                 .map(|name| {
@@ -122,7 +122,7 @@ fn short_writes_of_many_are_not_torn_apart() {
 fn each_byte_goes_to_one_of_many_readers() {
     everywhere(|| {
         let (reader, mut writer) = pipe()?;
-        let bytes = 20_000 * stress();
+        let bytes = stress(20_000);
         thread::scope(|scope| {
             let readers: Vec<_> = (0..8)
                 .map(|_| {

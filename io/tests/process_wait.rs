@@ -339,7 +339,7 @@ fn nothing_is_left_of_children_that_were_waited_for() {
     alone("nothing_is_left_of_children_that_were_waited_for", || {
         for runtime in runtimes() {
             let round = || {
-                for _ in 0..5 * stress() {
+                for _ in 0..stress(5) {
                     let mut child = cat().expect("a child");
                     assert_eq!(child.try_wait().expect("its own child"), None);
                     child.wait().expect("its own child");
@@ -399,7 +399,7 @@ fn children_come_and_go_on_all_workers() {
             let threads: Vec<_> = (0..4)
                 .map(|_| {
                     scope.spawn(|| {
-                        for i in 0..10 * stress() {
+                        for i in 0..stress(10) {
                             let script = format!("echo {i}; exit {}", i % 5);
                             let output = Command::new("sh").args(["-c", &script]).output()?;
                             assert_eq!(output.stdout, format!("{i}\n").into_bytes());

@@ -12,7 +12,11 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{everywhere, listen, runtimes, settle, stress, watchdog};
+use crate::common::{
+    DropToken, Drops, everywhere, listen, runtimes,
+    server::{LONG, ask},
+    settle, stress, wait_until, watchdog,
+};
 use socket2::SockRef;
 use sward_io::{
     net::{ServeError, ServeOptions, TcpListener, TcpStream, serve},
@@ -20,23 +24,8 @@ use sward_io::{
 };
 use sward_runtime::thread;
 
-/// So long that a test hangs before it is over.
-const LONG: Duration = Duration::from_secs(3600);
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        thread::yield_now();
-    }
-}
-
 fn echo(stream: &TcpStream) -> io::Result<()> {
     io::copy(&mut &*stream, &mut &*stream).map(drop)
-}
-
-/// Sends a byte and waits for the answer.
-fn ask(client: &TcpStream) -> io::Result<()> {
-    (&*client).write_all(b"?")?;
-    (&*client).read_exact(&mut [0])
 }
 
 #[test]
@@ -100,14 +89,14 @@ fn no_more_connections_than_the_limit_are_open() {
         })?;
         let clients: io::Result<Vec<_>> = (0..12).map(|_| TcpStream::connect(addr)).collect();
         let clients = clients?;
-        until(|| now.load(SeqCst) == LIMIT);
+        wait_until(|| now.load(SeqCst) == LIMIT);
         settle();
         assert_eq!(server.connections(), LIMIT);
         // Each is served once those before have gone.
         for client in clients {
             ask(&client)?;
         }
-        until(|| server.connections() == 0);
+        wait_until(|| server.connections() == 0);
         assert_eq!(peak.load(SeqCst), LIMIT);
         assert_eq!(server.shutdown(LONG), 0);
         Ok(())
@@ -130,7 +119,7 @@ fn a_shutdown_waits_for_handlers_and_closes_the_listener_before() {
         let same = server.clone();
         let shutdown = thread::spawn(move || same.shutdown(LONG));
         // Refused, or reset while it waits in the queue.
-        until(|| TcpStream::connect(addr).is_err());
+        wait_until(|| TcpStream::connect(addr).is_err());
         ask(&client)?;
         assert!(!shutdown.is_finished());
         drop(client);
@@ -171,12 +160,12 @@ fn a_socket_that_the_handler_gave_away_is_not_cut() {
         let waits = Arc::clone(&go_on);
         let server = serve(listener, ServeOptions::new(), move |stream, _| {
             let _ = sender.send(std::net::TcpStream::from(stream));
-            until(|| waits.load(SeqCst));
+            wait_until(|| waits.load(SeqCst));
             Ok(())
         })?;
         let mut client = TcpStream::connect(addr)?;
         let mut given = None;
-        until(|| {
+        wait_until(|| {
             given = streams.try_recv().ok();
             given.is_some()
         });
@@ -235,7 +224,7 @@ fn a_panic_or_an_error_costs_its_connection_only_and_is_told() {
             let mut client = TcpStream::connect(addr)?;
             client.write_all(command.as_bytes())?;
             assert_eq!(client.read(&mut [0])?, 0);
-            until(|| server.connections() == 1);
+            wait_until(|| server.connections() == 1);
             assert_eq!(errors.try_iter().collect::<Vec<_>>(), [told]);
         }
         ask(&well)?;
@@ -273,7 +262,7 @@ fn connections_that_come_and_go_or_are_reset_leave_nothing_behind() {
         let clients: Vec<_> = (0..8)
             .map(|client| {
                 thread::spawn(move || -> io::Result<()> {
-                    for round in 0..10 * stress() {
+                    for round in 0..stress(10) {
                         let stream = TcpStream::connect(addr)?;
                         if (client + round) % 3 == 0 {
                             // A reset, perhaps before it is accepted.
@@ -306,7 +295,7 @@ fn a_listener_that_was_shut_down_by_others_ends_its_server() {
         let server = serve(listener, options, |stream, _| echo(&stream))?;
         ask(&client)?;
         SockRef::from(&clone).shutdown(Shutdown::Both)?;
-        until(|| matches!(errors.try_recv(), Ok(ServeError::Accept(_))));
+        wait_until(|| matches!(errors.try_recv(), Ok(ServeError::Accept(_))));
         // Connections go on.
         ask(&client)?;
         drop(client);
@@ -315,33 +304,24 @@ fn a_listener_that_was_shut_down_by_others_ends_its_server() {
     });
 }
 
-/// Counts its drops.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 #[test]
 fn the_end_of_the_runtime_ends_the_server_and_frees_the_handler() {
     let _watchdog = watchdog();
     for runtime in runtimes() {
-        let drops = Arc::new(AtomicUsize::new(0));
-        let handler = Counted(Arc::clone(&drops));
+        let drops = Drops::new();
+        let handler = drops.token();
         let (server, client) = runtime.run(|| {
             let listener = listen().expect("a listener");
             let client = TcpStream::connect(listener.local_addr().expect("bound")).expect("connected");
             let server = serve(listener, ServeOptions::new(), move |stream, _| {
-                let _frame = Counted(Arc::clone(&handler.0));
+                let _frame = DropToken::clone_of(&handler);
                 echo(&stream)
             });
             ask(&client).expect("served");
             (server.expect("a server"), std::net::TcpStream::from(client))
         });
         drop(runtime);
-        assert_eq!(drops.load(SeqCst), 2);
+        assert_eq!(drops.count(), 2);
         assert_eq!((&client).read(&mut [0]).expect("closed"), 0);
         assert_eq!(server.connections(), 0);
         assert_eq!(server.shutdown(LONG), 0);
@@ -385,11 +365,11 @@ fn a_shutdown_does_not_wait_longer_for_one_who_accepts_either() {
         let clone = listener.try_clone()?;
         let options = ServeOptions::new().on_error(move |_| {
             begins.store(true, SeqCst);
-            until(|| waits.load(SeqCst));
+            wait_until(|| waits.load(SeqCst));
         });
         let server = serve(listener, options, |stream, _| echo(&stream))?;
         SockRef::from(&clone).shutdown(Shutdown::Both)?;
-        until(|| begun.load(SeqCst));
+        wait_until(|| begun.load(SeqCst));
         assert_eq!(server.shutdown(Duration::from_millis(1)), 0);
         go_on.store(true, SeqCst);
         assert_eq!(server.join().expect_err("it was shut down").kind(), io::ErrorKind::InvalidInput);

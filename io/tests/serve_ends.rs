@@ -3,7 +3,6 @@
 use std::{
     io::{self, Read, Write},
     net::SocketAddr,
-    ops::ControlFlow,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -12,33 +11,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{everywhere, listen, runtimes, settle, watchdog};
+use crate::common::{
+    everywhere, listen, runtimes,
+    server::{LONG, ask, echo_byte},
+    settle, wait_until, watchdog,
+};
 use sward_io::net::{ServeOptions, Server, TcpStream, serve_messages};
 use sward_runtime::{cancel, runtime::Handle, thread};
-
-/// So long that a test hangs before it is over.
-const LONG: Duration = Duration::from_secs(3600);
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        thread::yield_now();
-    }
-}
-
-/// Sends back a byte.
-fn echo_byte(mut stream: impl Read + Write) -> io::Result<ControlFlow<()>> {
-    let mut byte = [0];
-    if stream.read(&mut byte)? == 0 {
-        return Ok(ControlFlow::Break(()));
-    }
-    stream.write_all(&byte)?;
-    Ok(ControlFlow::Continue(()))
-}
-
-fn ask(client: &TcpStream) -> io::Result<()> {
-    (&*client).write_all(b"?")?;
-    (&*client).read_exact(&mut [0])
-}
 
 /// Waits at its end, if it is told to, until there is something to read, or its socket is shut down.
 struct Slow(TcpStream, bool);
@@ -68,7 +47,7 @@ fn a_state_whose_end_waits_keeps_nobody_else_from_ending() {
         let (mut other, start) = (TcpStream::connect(addr)?, Instant::now());
         assert_eq!(other.read(&mut [0])?, 0);
         assert!(start.elapsed() >= Duration::from_millis(10));
-        until(|| server.connections() == 1);
+        wait_until(|| server.connections() == 1);
         drop(slow);
         assert_eq!(server.shutdown(LONG), 0);
         Ok(())
@@ -110,7 +89,7 @@ struct Held(TcpStream, Arc<AtomicBool>);
 
 impl Drop for Held {
     fn drop(&mut self) {
-        until(|| self.1.load(SeqCst));
+        wait_until(|| self.1.load(SeqCst));
     }
 }
 
@@ -134,7 +113,7 @@ fn a_message_while_the_runtime_ends_does_not_end_the_connection_on_its_worker() 
             thread::spawn(move || {
                 cancel::shield(|| {
                     let _ = sender.send(());
-                    until(|| handle.is_ending());
+                    wait_until(|| handle.is_ending());
                     late.write_all(b"!").expect("sent");
                     settle();
                     go_on.store(true, SeqCst);

@@ -14,7 +14,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{everywhere, listen, runtimes, settle, stress, watchdog};
+use crate::common::{
+    DropToken, Drops, everywhere, listen, runtimes,
+    server::{LONG, ask, echo_byte},
+    settle, stress, wait_until, watchdog,
+};
 use socket2::SockRef;
 use sward_io::{
     net::{ServeOptions, Server, TcpStream, serve_messages},
@@ -22,32 +26,8 @@ use sward_io::{
 };
 use sward_runtime::{runtime::Handle, thread};
 
-/// So long that a test hangs before it is over.
-const LONG: Duration = Duration::from_secs(3600);
-
 const GO_ON: io::Result<ControlFlow<()>> = Ok(ControlFlow::Continue(()));
 const BREAK: io::Result<ControlFlow<()>> = Ok(ControlFlow::Break(()));
-
-fn until(mut is_so: impl FnMut() -> bool) {
-    while !is_so() {
-        thread::yield_now();
-    }
-}
-
-/// Sends back a byte.
-fn echo_byte(mut stream: impl Read + Write) -> io::Result<ControlFlow<()>> {
-    let mut byte = [0];
-    if stream.read(&mut byte)? == 0 {
-        return BREAK;
-    }
-    stream.write_all(&byte)?;
-    GO_ON
-}
-
-fn ask(client: &TcpStream) -> io::Result<()> {
-    (&*client).write_all(b"?")?;
-    (&*client).read_exact(&mut [0])
-}
 
 fn echo_server(options: ServeOptions) -> io::Result<(Server, SocketAddr)> {
     let listener = listen()?;
@@ -163,22 +143,22 @@ fn a_message_that_arrives_while_the_handler_runs_is_not_lost() {
                 return BREAK;
             }
             let number = arrivals.fetch_add(1, SeqCst) + 1;
-            until(|| gate.load(SeqCst) >= number);
+            wait_until(|| gate.load(SeqCst) >= number);
             GO_ON
         };
         let server = serve_messages(listener, ServeOptions::new(), |stream, _| Ok(stream), handler)?;
         client.write_all(b"?")?;
-        until(|| arrived.load(SeqCst) == 1);
+        wait_until(|| arrived.load(SeqCst) == 1);
         // The handler has the first one.
         client.write_all(b"?")?;
         go_on.store(1, SeqCst);
-        until(|| arrived.load(SeqCst) == 2);
+        wait_until(|| arrived.load(SeqCst) == 2);
         go_on.store(2, SeqCst);
-        for number in 3..100 * stress() {
+        for number in 3..stress(100) {
             client.write_all(b"?")?;
             // Sometimes before the handler is done, sometimes after.
             go_on.store(number, SeqCst);
-            until(|| arrived.load(SeqCst) == number);
+            wait_until(|| arrived.load(SeqCst) == number);
         }
         drop(client);
         assert_eq!(server.shutdown(LONG), 0);
@@ -196,16 +176,16 @@ fn idle_connections_have_no_green_thread() {
         runtime.run(|| {
             let (server, addr) = echo_server(ServeOptions::new()).expect("a server");
             let clients: Vec<_> = (0..count).map(|_| TcpStream::connect(addr).expect("connected")).collect();
-            until(|| server.connections() == count);
+            wait_until(|| server.connections() == count);
             // This one, and those who accept.
-            until(|| Handle::current().live() == 1 + workers);
+            wait_until(|| Handle::current().live() == 1 + workers);
             for client in &clients {
                 ask(client).expect("served");
             }
-            until(|| Handle::current().live() == 1 + workers);
+            wait_until(|| Handle::current().live() == 1 + workers);
             assert_eq!(server.connections(), count);
             drop(clients);
-            until(|| server.connections() == 0);
+            wait_until(|| server.connections() == 0);
             assert_eq!(server.shutdown(LONG), 0);
         });
     }
@@ -227,7 +207,7 @@ fn many_clients_at_once_each_get_their_answers() {
                 thread::spawn(move || -> io::Result<()> {
                     for round in 0..10 {
                         let mut stream = TcpStream::connect(addr)?;
-                        for i in 0..10 * stress() {
+                        for i in 0..stress(10) {
                             let byte = client ^ round ^ u8::try_from(i % 256).expect("small");
                             stream.write_all(&[byte])?;
                             let mut answer = [0];
@@ -317,7 +297,7 @@ fn a_panic_or_an_error_costs_its_connection_only_and_is_told() {
                 settle();
             }
             assert_eq!(client.read(&mut [0])?, 0);
-            until(|| server.connections() == 1);
+            wait_until(|| server.connections() == 1);
             assert_eq!(errors.try_iter().collect::<Vec<_>>(), [told]);
         }
         ask(&well)?;
@@ -336,7 +316,7 @@ fn a_peer_that_resets_an_idle_connection_is_an_error_of_the_handler() {
         ask(&client)?;
         SockRef::from(&client).set_linger(Some(Duration::ZERO))?;
         drop(client);
-        until(|| server.connections() == 0);
+        wait_until(|| server.connections() == 0);
         let told = errors.try_iter().collect::<Vec<_>>();
         assert!(
             matches!(&told[..], [error] if error.starts_with("a connection failed: Connection reset")),
@@ -366,7 +346,7 @@ fn idle_connections_are_closed_after_a_while_and_busy_ones_are_not() {
                     return BREAK;
                 }
                 if command == *b"w" {
-                    until(|| waits.load(SeqCst));
+                    wait_until(|| waits.load(SeqCst));
                 }
                 stream.write_all(&command)?;
                 GO_ON
@@ -379,7 +359,7 @@ fn idle_connections_are_closed_after_a_while_and_busy_ones_are_not() {
         assert_eq!(idle.read(&mut [0])?, 0);
         // From the end of its message, which was a little before.
         assert!(start.elapsed() >= timeout / 2);
-        until(|| server.connections() == 1);
+        wait_until(|| server.connections() == 1);
         go_on.store(true, SeqCst);
         busy.read_exact(&mut [0])?;
         assert_eq!(busy.read(&mut [0])?, 0);
@@ -406,7 +386,7 @@ fn a_shutdown_closes_idle_connections_at_once_and_busy_ones_after_their_message(
                 }
                 if command == *b"w" {
                     begins.store(true, SeqCst);
-                    until(|| waits.load(SeqCst));
+                    wait_until(|| waits.load(SeqCst));
                 }
                 stream.write_all(&command)?;
                 GO_ON
@@ -415,7 +395,7 @@ fn a_shutdown_closes_idle_connections_at_once_and_busy_ones_after_their_message(
         let (mut busy, mut idle) = (TcpStream::connect(addr)?, TcpStream::connect(addr)?);
         ask(&idle)?;
         busy.write_all(b"w")?;
-        until(|| begun.load(SeqCst));
+        wait_until(|| begun.load(SeqCst));
         let same = server.clone();
         let shutdown = thread::spawn(move || same.shutdown(LONG));
         assert_eq!(idle.read(&mut [0])?, 0);
@@ -449,35 +429,26 @@ fn a_shutdown_cuts_a_handler_that_waits_for_the_rest_of_a_message() {
         client.write_all(b"first")?;
         client.read_exact(&mut [0; 2])?;
         // Woken by the last byte, the handler waits for one more.
-        until(|| has_begun.load(SeqCst));
+        wait_until(|| has_begun.load(SeqCst));
         assert_eq!(server.shutdown(Duration::from_millis(1)), 1);
         assert_eq!(client.read(&mut [0]).unwrap_or(0), 0);
         server.join()
     });
 }
 
-/// Counts its drops.
-struct Counted(Arc<AtomicUsize>);
-
-impl Drop for Counted {
-    fn drop(&mut self) {
-        self.0.fetch_add(1, SeqCst);
-    }
-}
-
 #[test]
 fn the_end_of_the_runtime_frees_idle_connections() {
     let _watchdog = watchdog();
     for runtime in runtimes() {
-        let drops = Arc::new(AtomicUsize::new(0));
-        let (for_init, for_handler) = (Counted(Arc::clone(&drops)), Counted(Arc::clone(&drops)));
+        let drops = Drops::new();
+        let (for_init, for_handler) = (drops.token(), drops.token());
         let clients = runtime.run(|| {
             let listener = listen().expect("a listener");
             let addr = listener.local_addr().expect("bound");
-            let init = move |stream, _| Ok((stream, Counted(Arc::clone(&for_init.0))));
+            let init = move |stream, _| Ok((stream, DropToken::clone_of(&for_init)));
             let options = ServeOptions::new().idle_timeout(Duration::MAX);
             let server =
-                serve_messages(listener, options, init, move |(stream, _): &mut (TcpStream, Counted)| {
+                serve_messages(listener, options, init, move |(stream, _): &mut (TcpStream, DropToken)| {
                     let _captured = &for_handler;
                     echo_byte(stream)
                 });
@@ -494,7 +465,7 @@ fn the_end_of_the_runtime_frees_idle_connections() {
         });
         drop(runtime);
         // What init and the handler captured, and each state.
-        assert_eq!(drops.load(SeqCst), 2 + clients.len());
+        assert_eq!(drops.count(), 2 + clients.len());
         for mut client in clients {
             client.read_to_end(&mut Vec::new()).map_or_else(
                 |error| assert_eq!(error.kind(), io::ErrorKind::ConnectionReset),
@@ -507,19 +478,19 @@ fn the_end_of_the_runtime_frees_idle_connections() {
 #[test]
 fn the_end_of_the_runtime_in_the_midst_of_traffic_frees_all() {
     let _watchdog = watchdog();
-    for _ in 0..stress() {
+    for _ in 0..stress(1) {
         for runtime in runtimes() {
-            let drops = Arc::new(AtomicUsize::new(0));
+            let drops = Drops::new();
             let made = Arc::new(AtomicUsize::new(0));
-            let (in_init, count) = (Arc::clone(&drops), Arc::clone(&made));
+            let (in_init, count) = (drops.clone(), Arc::clone(&made));
             let addr = runtime.run(|| {
                 let listener = listen().expect("a listener");
                 let addr = listener.local_addr().expect("bound");
                 let init = move |stream, _| {
                     count.fetch_add(1, SeqCst);
-                    Ok((stream, Counted(Arc::clone(&in_init))))
+                    Ok((stream, in_init.token()))
                 };
-                let handler = |(stream, _): &mut (TcpStream, Counted)| echo_byte(stream);
+                let handler = |(stream, _): &mut (TcpStream, DropToken)| echo_byte(stream);
                 serve_messages(listener, ServeOptions::new(), init, handler).expect("a server");
                 addr
             });
@@ -538,7 +509,7 @@ fn the_end_of_the_runtime_in_the_midst_of_traffic_frees_all() {
                 std::thread::yield_now();
             }
             drop(runtime);
-            assert_eq!(drops.load(SeqCst), made.load(SeqCst));
+            assert_eq!(drops.count(), made.load(SeqCst));
             for client in clients {
                 assert!(client.join().expect("no panic").is_err());
             }
@@ -576,16 +547,16 @@ fn a_connection_whose_stream_is_gone_ends() {
         ask(&first)?;
         ask(&first)?;
         assert_eq!(first.read(&mut [0])?, 0);
-        until(|| server.connections() == 0);
+        wait_until(|| server.connections() == 0);
         // Taken away by others while it is idle.
         let mut second = TcpStream::connect(addr)?;
         ask(&second)?;
-        until(|| given.lock().expect("no panic")[1].lock().expect("no panic").is_some());
+        wait_until(|| given.lock().expect("no panic")[1].lock().expect("no panic").is_some());
         settle();
         let taken = given.lock().expect("no panic")[1].lock().expect("no panic").take();
         drop(taken);
         assert_eq!(second.read(&mut [0])?, 0);
-        until(|| server.connections() == 0);
+        wait_until(|| server.connections() == 0);
         assert_eq!(server.shutdown(LONG), 0);
         Ok(())
     });
@@ -642,7 +613,7 @@ fn unix_sockets_are_served() {
 #[test]
 fn a_shutdown_in_the_midst_of_traffic_ends_every_connection() {
     everywhere(|| {
-        for round in 0..20 * stress() {
+        for round in 0..stress(20) {
             let (server, addr) = echo_server(ServeOptions::new())?;
             let clients: Vec<_> = (0..4)
                 .map(|number| {
@@ -679,14 +650,14 @@ fn a_connection_that_is_set_up_during_a_shutdown_is_closed() {
         let addr = listener.local_addr()?;
         let init = move |stream, _| {
             if begins.fetch_add(1, SeqCst) == 0 {
-                until(|| waits.load(SeqCst));
+                wait_until(|| waits.load(SeqCst));
             }
             Ok(stream)
         };
         let handler = |stream: &mut TcpStream| echo_byte(stream);
         let server = serve_messages(listener, ServeOptions::new(), init, handler)?;
         let mut slow = TcpStream::connect(addr)?;
-        until(|| begun.load(SeqCst) == 1);
+        wait_until(|| begun.load(SeqCst) == 1);
         let mut idle = TcpStream::connect(addr)?;
         ask(&idle)?;
         let same = server.clone();

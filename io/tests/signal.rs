@@ -253,7 +253,7 @@ fn in_a_storm_every_signal_that_was_delivered_is_received_by_all() {
                 })
                 .collect();
             let script =
-                format!("i=0; while [ $i -lt {} ]; do kill -USR1 $PPID; i=$((i+1)); done", 100 * stress());
+                format!("i=0; while [ $i -lt {} ]; do kill -USR1 $PPID; i=$((i+1)); done", stress(100));
             let children: Vec<_> = (0..4)
                 .map(|_| Command::new("sh").args(["-c", &script]).spawn())
                 .collect::<io::Result<_>>()?;

@@ -40,7 +40,7 @@ fn a_reader_and_a_writer_of_one_stream_are_independent() {
 #[test]
 fn the_end_of_the_stream_is_not_lost_when_it_comes_with_the_data() {
     everywhere(|| {
-        for round in 0..50 * stress() {
+        for round in 0..stress(50) {
             let (mut client, mut server) = pair()?;
             thread::scope(|scope| {
                 let reader = scope.spawn(move || {
@@ -151,7 +151,7 @@ fn a_reader_that_gives_up_leaves_the_others_served() {
 fn acceptors_of_one_listener_share_the_connections() {
     everywhere(|| {
         const ACCEPTORS: usize = 8;
-        let connections = 200 * stress();
+        let connections = stress(200);
         let listener = listen()?;
         let addr = listener.local_addr()?;
         let accepted = AtomicUsize::new(0);
@@ -266,7 +266,7 @@ fn a_thousand_connections_are_served_at_once() {
 #[test]
 fn a_pair_passes_a_token_to_and_fro() {
     everywhere(|| {
-        let rounds = 2_000 * stress();
+        let rounds = stress(2_000);
         let (mut client, mut server) = pair()?;
         thread::scope(|scope| {
             let other = scope.spawn(move || {

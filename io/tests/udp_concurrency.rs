@@ -28,7 +28,7 @@ fn pair() -> io::Result<(UdpSocket, UdpSocket)> {
 fn receivers_of_one_socket_get_each_datagram_once() {
     everywhere(|| {
         const RECEIVERS: usize = 6;
-        let datagrams = 300 * stress();
+        let datagrams = stress(300);
         let server = UdpSocket::bind("127.0.0.1:0")?;
         let addr = server.local_addr()?;
         let (received, sum) = (AtomicUsize::new(0), AtomicUsize::new(0));
@@ -98,7 +98,7 @@ fn clones_share_the_datagrams_the_timeouts_and_the_mode() {
 #[test]
 fn a_receiver_a_sender_and_a_closer_on_clones_leave_each_other_alone() {
     everywhere(|| {
-        let rounds = 50 * stress();
+        let rounds = stress(50);
         let (one, other) = pair()?;
         let (receiver, sender) = (one.try_clone()?, one.try_clone()?);
         let done = AtomicBool::new(false);

@@ -91,7 +91,7 @@ fn writers_on_clones_write_every_byte_once() {
 #[test]
 fn a_reader_a_writer_and_a_closer_on_clones_leave_each_other_alone() {
     everywhere(|| {
-        let rounds = 100 * stress();
+        let rounds = stress(100);
         let (one, other) = UnixStream::pair()?;
         let (mut reader, mut writer) = (one.try_clone()?, one.try_clone()?);
         let done = AtomicBool::new(false);
@@ -267,7 +267,7 @@ fn a_new_owner_of_a_descriptor_gets_its_own_events_only() {
 #[test]
 fn the_end_of_the_stream_is_not_lost_when_it_comes_with_the_data() {
     everywhere(|| {
-        for round in 0..50 * stress() {
+        for round in 0..stress(50) {
             let (mut here, mut there) = UnixStream::pair()?;
             thread::scope(|scope| {
                 let reader = scope.spawn(move || {
@@ -312,7 +312,7 @@ fn a_socket_outlives_its_runtime_with_an_error() {
 #[test]
 fn a_pair_passes_a_token_to_and_fro() {
     everywhere(|| {
-        let rounds = 2_000 * stress();
+        let rounds = stress(2_000);
         let (mut here, there) = UnixStream::pair()?;
         thread::scope(|scope| {
             let other = scope.spawn(move || io::copy(&mut &there, &mut there.try_clone()?));

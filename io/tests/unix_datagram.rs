@@ -240,7 +240,7 @@ fn waits_time_out_in_every_operation() {
 #[test]
 fn senders_wait_until_the_receiver_has_room() {
     everywhere(|| {
-        let datagrams = 100 * stress();
+        let datagrams = stress(100);
         let addr = name();
         let receiver = UnixDatagram::bind_addr(&addr)?;
         thread::scope(|scope| {
@@ -395,7 +395,7 @@ fn a_shutdown_is_noticed_by_a_socket_that_has_waited_before() {
 fn receivers_get_each_datagram_once() {
     everywhere(|| {
         const RECEIVERS: usize = 6;
-        let datagrams = 300 * stress();
+        let datagrams = stress(300);
         let (server, client) = UnixDatagram::pair()?;
         let clone = server.try_clone()?;
         let sum = AtomicUsize::new(0);

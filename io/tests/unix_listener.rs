@@ -192,7 +192,7 @@ fn nonblocking_accepts_return_would_block() {
 fn acceptors_share_the_connections_and_so_do_clones() {
     everywhere(|| {
         const ACCEPTORS: usize = 6;
-        let connections = 100 * stress();
+        let connections = stress(100);
         let listener = listen()?;
         let addr = listener.local_addr()?;
         let clone = listener.try_clone()?;

@@ -203,7 +203,7 @@ fn an_operation_is_tried_until_it_does_not_block() {
     everywhere(|| {
         let (here, there) = UnixDatagram::pair()?;
         let here = Watched::new(here)?;
-        let messages = 200 * stress();
+        let messages = stress(200);
         thread::scope(|scope| {
             // One message wakes one of them, and never gets two.
             let receivers: Vec<_> = (0..4)

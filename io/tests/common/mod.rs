@@ -1,49 +1,31 @@
-//! What the tests share: a watchdog, the runtimes to run on, and connected pairs.
+//! What the tests share: the runtime's matrix, stress, watchdog and counted drops; connected pairs.
 #![allow(dead_code, clippy::allow_attributes, reason = "each test file uses its own part")]
 
-use std::{
-    io::{self, Write},
-    net::SocketAddr,
-    sync::mpsc::{self, RecvTimeoutError},
-    time::Duration,
-};
+use std::{io, net::SocketAddr};
 
 use socket2::{Domain, Socket, Type};
 use sward_io::net::{TcpListener, TcpStream};
-use sward_runtime::{
-    runtime::{Builder, Runtime},
-    thread,
-};
+use sward_runtime::{runtime::Runtime, thread};
 
 pub(crate) mod fs;
 pub(crate) mod process;
+#[path = "../../../runtime/tests/common/mod.rs"]
+mod runtime_common;
+pub(crate) mod server;
 #[cfg(target_os = "linux")]
 pub(crate) mod unix;
 
-/// Ends the process, with a message, if it is not dropped in time: a hang is a failure.
-pub(crate) struct Watchdog(#[expect(dead_code, reason = "dropped to tell the dog")] mpsc::Sender<()>);
+pub(crate) use self::runtime_common::{Config, DropToken, Drops, Watchdog, configs, stress, wait_until};
 
 /// Lets a watchdog loose on the calling test.
+#[track_caller]
 pub(crate) fn watchdog() -> Watchdog {
-    let (sender, receiver) = mpsc::channel();
-    let name = std::thread::current().name().unwrap_or("a test").to_owned();
-    std::thread::spawn(move || {
-        if receiver.recv_timeout(Duration::from_secs(60)) == Err(RecvTimeoutError::Timeout) {
-            let _ = writeln!(io::stderr(), "{name} hangs");
-            std::process::abort();
-        }
-    });
-    Watchdog(sender)
+    Watchdog::new()
 }
 
-/// The runtimes that every behaviour must hold on: both modes, with one, two and eight workers.
+/// The runtimes that every behaviour must hold on.
 pub(crate) fn runtimes() -> impl Iterator<Item = Runtime> {
-    [1, 2, 8].into_iter().flat_map(|workers| {
-        let anchored = Builder::new().workers(workers);
-        // SAFETY: the tests keep nothing thread-local across a suspension.
-        let roaming = unsafe { Builder::new().workers(workers).roaming() };
-        [anchored, roaming].map(|builder| builder.build().expect("a runtime"))
-    })
+    configs().map(Config::build)
 }
 
 /// Runs a test on a green thread of each runtime, and on an OS thread outside.
@@ -82,9 +64,4 @@ pub(crate) fn settle() {
     for _ in 0..50 {
         thread::yield_now();
     }
-}
-
-/// How much more than usual the stress tests do: `SWARD_STRESS`, 1 by default.
-pub(crate) fn stress() -> usize {
-    std::env::var("SWARD_STRESS").ok().and_then(|scale| scale.parse().ok()).unwrap_or(1)
 }

@@ -103,20 +103,30 @@ fn worker_counts() -> Vec<usize> {
     }
 }
 
+/// The matrix.
+pub(crate) fn configs() -> impl Iterator<Item = Config> {
+    matrix(worker_counts())
+}
+
+fn matrix(workers: Vec<usize>) -> impl Iterator<Item = Config> {
+    let each = move |roaming| workers.clone().into_iter().map(move |workers| Config { workers, roaming });
+    modes().into_iter().flat_map(each)
+}
+
 /// Runs `body` once for each configuration of the matrix, under the watchdog.
 #[track_caller]
 pub(crate) fn each_config(body: impl Fn(Config)) {
-    run_configs(&worker_counts(), body);
+    run_configs(configs(), body);
 }
 
 /// As [`each_config`], for tests about a certain number of workers: both modes.
 #[track_caller]
 pub(crate) fn each_mode(workers: usize, body: impl Fn(Config)) {
-    run_configs(&[workers], body);
+    run_configs(matrix(vec![workers]), body);
 }
 
 #[track_caller]
-fn run_configs(workers: &[usize], body: impl Fn(Config)) {
+fn run_configs(configs: impl Iterator<Item = Config>, body: impl Fn(Config)) {
     struct Name(Config);
     impl Drop for Name {
         fn drop(&mut self) {
@@ -127,12 +137,9 @@ fn run_configs(workers: &[usize], body: impl Fn(Config)) {
     }
     let _watchdog = Watchdog::new();
     quiet_panics();
-    for roaming in modes() {
-        for &workers in workers {
-            let config = Config { workers, roaming };
-            let _name = Name(config);
-            body(config);
-        }
+    for config in configs {
+        let _name = Name(config);
+        body(config);
     }
 }
 
