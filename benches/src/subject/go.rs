@@ -88,7 +88,7 @@ impl Go {
         }
     }
 
-    /// As [`super::generator`].
+    /// As [`super::generator()`].
     pub(super) fn generator(&self, count: u64) -> Result<Done> {
         let (time, count) = self.time_and_value(&format!("generator {count}"))?;
         Ok(Done { time, count })
