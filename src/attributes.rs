@@ -36,10 +36,27 @@ const GRACE: Duration = Duration::from_secs(30);
 /// If it takes longer; if the runtime cannot be built; with the payload of `f`.
 #[track_caller]
 pub fn test<T: Send>(builder: Builder, workers: usize, milliseconds: u64, f: fn() -> T) -> T {
-    let timeout = Duration::from_millis(milliseconds);
+    test_within(builder, workers, Duration::from_millis(milliseconds), GRACE, f)
+}
+
+/// As [`test()`], with a grace.
+///
+/// # Panics
+///
+/// As [`test()`].
+#[track_caller]
+pub fn test_within<T: Send>(
+    builder: Builder,
+    workers: usize,
+    timeout: Duration,
+    grace: Duration,
+    f: fn() -> T,
+) -> T {
+    // Dropped after the runtime, whose end may be what hangs.
+    let watchdog;
     let runtime = builder.workers(workers).build().expect("the runtime could not be built");
     let out_of_time = Token::new();
-    let watchdog = Watchdog::new(timeout, runtime.handle(), out_of_time.clone());
+    watchdog = Watchdog::new(timeout, grace, runtime.handle(), out_of_time.clone());
     let result = runtime.run(|| out_of_time.run(f));
     match result {
         Ok(value) => value,
@@ -58,7 +75,7 @@ struct Watchdog {
 }
 
 impl Watchdog {
-    fn new(timeout: Duration, runtime: Handle, out_of_time: Token) -> Self {
+    fn new(timeout: Duration, grace: Duration, runtime: Handle, out_of_time: Token) -> Self {
         let (alive, end) = mpsc::channel();
         let (told, dump) = mpsc::channel();
         let test = std::thread::current().name().unwrap_or("a test").to_owned();
@@ -71,7 +88,7 @@ impl Watchdog {
             let dump = runtime.dump();
             let _ = told.send(dump.clone());
             out_of_time.cancel();
-            if !is_over(GRACE) {
+            if !is_over(grace) {
                 let _ = writeln!(
                     io::stderr(),
                     "{test} has not ended after {timeout:?} and does not unwind, aborting\n{dump}"

@@ -98,7 +98,7 @@ pub mod task;
 /// What attributes and macros expand to.
 #[doc(hidden)]
 pub mod __private {
-    pub use crate::attributes::{main, test};
+    pub use crate::attributes::{main, test, test_within};
 }
 
 #[cfg(feature = "hyper")]

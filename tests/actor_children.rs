@@ -319,3 +319,25 @@ fn stress_children_come_and_go_while_others_break() {
         assert_eq!((starts * 2, starts), (log.len(), 4 * stress(20) * 3 / 2));
     });
 }
+
+#[test]
+fn one_that_ended_with_others_and_is_not_started_again_cannot_be_removed() {
+    struct Breaks;
+    impl Actor for Breaks {
+        type Message = ();
+
+        fn handle(&mut self, (): (), context: &mut Context<Self>) {
+            context.fail("on purpose");
+        }
+    }
+    each_run(|| {
+        let mut supervisor = Supervisor::new(Strategy::OneForAll);
+        let permanent = supervisor.child(Restart::Permanent, || Breaks);
+        let temporary = supervisor.child(Restart::Temporary, || Breaks);
+        let supervisor = actor::spawn(supervisor);
+        permanent.cast(()).unwrap();
+        assert!(!temporary.wait().is_normal());
+        assert!(!supervisor.remove_child(&temporary).unwrap());
+        supervisor.stop();
+    });
+}

@@ -1,8 +1,20 @@
 //! `#[sward::main]` and `#[sward::test]`: what they run on, and how a test fails that takes too long.
 
-use std::{num::ParseIntError, time::Duration};
+use std::{
+    num::ParseIntError,
+    os::unix::process::ExitStatusExt,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::SeqCst},
+    },
+    time::Duration,
+};
 
-use sward::{runtime::Handle, thread};
+use crate::common::{child, child_case};
+use sward::{
+    runtime::{Builder, Handle},
+    thread,
+};
 
 #[sward::main(workers = 3)]
 fn main_with_three_workers() -> usize {
@@ -87,7 +99,7 @@ fn a_test_that_waits_for_ever_fails() {
 }
 
 #[sward::test(timeout = "5ms")]
-#[should_panic(expected = "at tests/attributes.rs:92:5 by ThreadId(")]
+#[should_panic(expected = "at tests/attributes.rs:104:5 by ThreadId(")]
 fn a_test_that_waits_for_ever_says_what_each_green_thread_waits_for() {
     thread::spawn(thread::park).join().unwrap();
 }
@@ -100,4 +112,41 @@ fn a_panic_is_the_tests() {
         s.spawn(|| ());
         panic!("on purpose");
     });
+}
+
+/// One that neither waits nor yields, and does not end.
+fn spawn_endless() {
+    let runs = Arc::new(AtomicBool::new(false));
+    let theirs = Arc::clone(&runs);
+    drop(thread::spawn(move || {
+        loop {
+            theirs.store(true, SeqCst);
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }));
+    while !runs.load(SeqCst) {
+        thread::yield_now();
+    }
+}
+
+#[test]
+fn a_test_that_leaves_or_waits_beside_an_endless_green_thread_ends_its_process() {
+    const TEST: &str = "a_test_that_leaves_or_waits_beside_an_endless_green_thread_ends_its_process";
+    let short = Duration::from_millis(50);
+    let test = |f| sward::__private::test_within(Builder::new(), 2, short, short, f);
+    match child_case().as_deref() {
+        Some("leaves") => test(spawn_endless),
+        Some(_) => test(|| {
+            spawn_endless();
+            thread::park();
+        }),
+        None => {
+            for case in ["leaves", "waits"] {
+                let output = child(TEST, case);
+                let text = String::from_utf8_lossy(&output.stderr);
+                assert_eq!(output.status.signal(), Some(libc::SIGABRT), "{case}: {text}");
+                assert!(text.contains("does not unwind, aborting"), "{case}: {text}");
+            }
+        }
+    }
 }

@@ -11,6 +11,7 @@ use crate::common::{
 };
 use sward::{
     cancel,
+    channel::{Sender, unbounded},
     sync::{Arc, Barrier, mpsc},
     task::{self, Group, Local},
     thread, thread_local, unblock,
@@ -256,5 +257,24 @@ fn many_bind_and_inherit_at_once() {
             });
         }
         group.join_all();
+    });
+}
+
+#[test]
+fn a_long_line_of_threads_that_bind_and_inherit_comes_to_its_end() {
+    static FIRST: Local<u32> = Local::new();
+    static SECOND: Local<u32> = Local::new();
+    fn next(left: u32, done: Sender<()>) {
+        if left == 0 {
+            return drop(done);
+        }
+        // Neither hides the other.
+        let key = if left.is_multiple_of(2) { &FIRST } else { &SECOND };
+        key.scope(left, || drop(thread::spawn(task::inherit(move || next(left - 1, done)))));
+    }
+    each_run(|| {
+        let (done, over) = unbounded();
+        next(10_000, done);
+        assert!(over.recv().is_err());
     });
 }

@@ -54,6 +54,18 @@ impl Pool {
         self.ensure_thread()
     }
 
+    /// Queues a job as the next one, and starts a thread that takes one job.
+    fn submit_apart(&'static self, job: Job) -> bool {
+        self.state.lock().jobs.push_front(job);
+        let take_one = || {
+            let job = self.state.lock().jobs.pop_front();
+            if let Some(job) = job {
+                job();
+            }
+        };
+        std::thread::Builder::new().name("sward-apart".into()).spawn(take_one).is_ok() || self.ensure_thread()
+    }
+
     fn ensure_thread(&'static self) -> bool {
         {
             let mut state = self.state.lock();
@@ -145,13 +157,30 @@ where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,
 {
+    unblock_by(|job| POOL.submit(job), f)
+}
+
+/// As [`unblock`], on an OS thread of its own: however many calls block.
+pub(crate) fn unblock_apart<T, F>(f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
+    unblock_by(|job| POOL.submit_apart(job), f)
+}
+
+fn unblock_by<T, F>(submit: impl FnOnce(Job) -> bool, f: F) -> T
+where
+    F: FnOnce() -> T + Send + 'static,
+    T: Send + 'static,
+{
     let Some(task) = current::task() else { return f() };
     // Before `f` is on its way: what a wait would panic about.
     current::assert_may_suspend();
     task.panic_if_caught();
     let slot = Arc::new(Mutex::new(Slot { result: None, waiter: None }));
     let theirs = Arc::clone(&slot);
-    let served = POOL.submit(Box::new(move || {
+    let served = submit(Box::new(move || {
         let result = catch_unwind(AssertUnwindSafe(f));
         let claimed = {
             let mut slot = theirs.lock();

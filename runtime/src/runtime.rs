@@ -501,7 +501,15 @@ impl Handle {
     ///
     /// # Suspension
     ///
-    /// On a green thread, parks it; it is itself in the dump.
+    /// On a green thread, parks it, while an OS thread of its own looks; it is itself in the dump.
+    ///
+    /// # Cancellation
+    ///
+    /// The look is taken all the same; its result is dropped.
+    ///
+    /// # Panics
+    ///
+    /// On a green thread inside [`no_suspend`](crate::thread::no_suspend).
     ///
     /// # Examples
     ///
@@ -519,7 +527,7 @@ impl Handle {
     #[must_use]
     pub fn dump(&self) -> Dump {
         let shared = Arc::clone(&self.shared);
-        crate::unblock(move || scheduler::dump::dump(&shared))
+        crate::pool::unblock_apart(move || scheduler::dump::dump(&shared))
     }
 
     /// Whether the runtime is ending, or has ended. Seen by a worker of it to be `false`, it takes what that worker spawns next.

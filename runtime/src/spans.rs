@@ -46,6 +46,9 @@ mod traced {
 
     use crate::thread::no_suspend;
 
+    /// More spans within spans than any program has: a subscriber that leaves none of them must not keep us.
+    const DEEPEST: usize = 1 << 16;
+
     /// The spans that a suspended green thread is in.
     #[derive(Debug)]
     pub(crate) struct Left(Option<(Dispatch, Vec<Id>)>);
@@ -55,12 +58,15 @@ mod traced {
     pub(crate) fn leave() -> Left {
         let mut left = None;
         quietly(|| {
-            dispatcher::get_default(|dispatch| {
-                while let Some(id) = dispatch.current_span().id().cloned() {
-                    left.get_or_insert_with(|| (dispatch.clone(), Vec::new())).1.push(id.clone());
-                    dispatch.exit(&id);
-                }
-            });
+            // Not within `get_default`: there the subscriber would find no default of its own.
+            let subscriber =
+                dispatcher::get_default(|dispatch| dispatch.current_span().id().map(|_| dispatch.clone()));
+            let Some(dispatch) = subscriber else { return };
+            let (dispatch, ids) = left.insert((dispatch, Vec::new()));
+            while let Some(id) = dispatch.current_span().id().filter(|_| ids.len() < DEEPEST).cloned() {
+                ids.push(id.clone());
+                dispatch.exit(&id);
+            }
         });
         Left(left)
     }

@@ -111,7 +111,7 @@ fn of_a_runtime_that_has_ended_nothing_is_known() {
         let handle = runtime.handle();
         drop(runtime);
         let dump = handle.dump();
-        assert_eq!((dump.live, dump.busy, dump.threads.len()), (0, 0, 0));
+        assert_eq!((dump.is_ending, dump.live, dump.busy, dump.threads.len()), (true, 0, 0, 0));
     });
 }
 
@@ -203,7 +203,8 @@ fn a_destructor_may_ask_for_a_dump_while_its_runtime_ends() {
     impl Drop for Dumps {
         fn drop(&mut self) {
             let dump = self.0.dump();
-            assert!(dump.threads.is_empty());
+            assert!(dump.is_ending && dump.live == 1 && dump.threads.is_empty());
+            assert!(dump.to_string().contains("is ending"), "{dump}");
         }
     }
     each_config(|config| {
@@ -225,4 +226,31 @@ fn a_destructor_may_ask_for_a_dump_while_its_runtime_ends() {
 fn the_default_number_of_workers_is_told() {
     let runtime = Builder::new().build().unwrap();
     assert_eq!(runtime.handle().dump().workers, runtime.handle().workers());
+}
+
+#[test]
+fn a_dump_needs_no_room_in_the_pool() {
+    // In a child process: the pool is the process's.
+    const TEST: &str = "a_dump_needs_no_room_in_the_pool";
+    if crate::common::child_case().is_none() {
+        return crate::common::child_succeeds(TEST, "alone");
+    }
+    let _watchdog = crate::common::Watchdog::new();
+    let (block, blocked) = std::sync::mpsc::channel::<()>();
+    let blocked = Arc::new(std::sync::Mutex::new(blocked));
+    Builder::new().workers(1).build().unwrap().run(|| {
+        let jobs: Vec<_> = (0..520)
+            .map(|_| {
+                let blocked = Arc::clone(&blocked);
+                thread::spawn(move || {
+                    sward_runtime::unblock(move || blocked.lock().unwrap().recv().unwrap_err())
+                })
+            })
+            .collect();
+        wait_until(|| jobs.iter().all(|job| job.thread().state() == State::Waiting(WaitReason::Pool)));
+        let dump = Handle::current().dump();
+        assert_eq!((dump.busy, dump.threads.len()), (0, 521));
+        drop(block);
+        jobs.into_iter().for_each(|job| assert!(job.join().is_ok()));
+    });
 }

@@ -283,7 +283,7 @@ impl Supervisor {
             Strategy::OneForAll => 0,
             Strategy::RestForOne => number,
         };
-        self.children.retain(|_, entry| entry.life != Life::Gone || !entry.child.has_stopped());
+        self.forget_gone();
         let cause = exit.linked();
         let affected = self.children.range_mut(first..).rev().map(|(_, entry)| entry);
         for entry in affected.filter(|entry| entry.life == Life::Up) {
@@ -306,10 +306,17 @@ impl Supervisor {
         for entry in self.children.values_mut().filter(|entry| entry.life == Life::Due) {
             entry.life = if entry.child.start() { Life::Up } else { Life::Gone };
         }
+        self.forget_gone();
+    }
+
+    /// Forgets those that have ended for good.
+    fn forget_gone(&mut self) {
+        self.children.retain(|_, entry| entry.life != Life::Gone || !entry.child.has_stopped());
     }
 
     /// Stops a child for good. `false`: there is none like that.
     fn remove(&mut self, child: &Arc<dyn Node>) -> bool {
+        self.forget_gone();
         let found = self.children.iter_mut().find(|(_, entry)| entry.child.is(child));
         let Some((&number, entry)) = found else { return false };
         entry.life = Life::Gone;

@@ -30,6 +30,16 @@ struct Binding {
     outer: Bindings,
 }
 
+impl Drop for Binding {
+    /// Link by link: a long list would be a deep recursion.
+    fn drop(&mut self) {
+        let mut outer = self.outer.take();
+        while let Some(binding) = outer {
+            outer = Arc::into_inner(binding).and_then(|mut binding| binding.outer.take());
+        }
+    }
+}
+
 /// What a thread has bound.
 type Bindings = Option<Arc<Binding>>;
 
@@ -211,7 +221,13 @@ impl<T: Send + Sync + 'static> Local<T> {
     }
 
     fn bind<R>(&'static self, value: Arc<T>, f: impl FnOnce() -> R) -> R {
-        within(Some(Arc::new(Binding { key: self.key(), value, outer: current() })), f)
+        let key = self.key();
+        let mut outer = current();
+        // Hidden by the new one, as it would be in each of a long line of threads that bind this and inherit it.
+        while let Some(hidden) = outer.as_ref().filter(|binding| binding.key == key) {
+            outer = hidden.outer.clone();
+        }
+        within(Some(Arc::new(Binding { key, value, outer })), f)
     }
 
     fn key(&'static self) -> usize {

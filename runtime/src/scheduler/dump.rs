@@ -15,16 +15,15 @@ use std::{
     fmt,
     num::NonZero,
     panic::Location,
-    ptr::NonNull,
+    ptr::{self, NonNull},
     time::{Duration, Instant},
 };
 
 use super::{
-    DUMPING, RUNNING, Shared,
+    DUMPING, RUNNING, Shared, current,
     world::{change_phase, stop_world, wake_all},
 };
 use crate::{
-    prim::atomic::Ordering::Relaxed,
     task::{Header, state::Place},
     thread::{State, ThreadId},
 };
@@ -40,6 +39,8 @@ pub struct Dump {
     pub workers: usize,
     /// How many of them have not come to a suspension in time. If there are any, [`threads`](Self::threads) is empty.
     pub busy: usize,
+    /// Whether the runtime is ending, or has ended. Then [`threads`](Self::threads) is empty.
+    pub is_ending: bool,
     /// How many green threads have been spawned and have not ended, those that have not started among them.
     pub live: usize,
     /// Those that have started, oldest first.
@@ -74,6 +75,9 @@ impl fmt::Display for Dump {
                 "  {} workers run what neither waits nor yields; nothing else is known",
                 self.busy
             );
+        }
+        if self.is_ending {
+            return writeln!(f, "  the runtime is ending; nothing else is known");
         }
         match self.live.saturating_sub(self.threads.len()) {
             0 => Ok(()),
@@ -114,13 +118,20 @@ impl ThreadDump {
     }
 }
 
-/// Looks at all of them. Not on a worker, which could not stop.
+/// Looks at all of them. Not on a green thread of this runtime.
 pub(crate) fn dump(shared: &Shared) -> Dump {
+    let live = || usize::try_from(shared.live()).unwrap_or(usize::MAX);
     let workers = shared.remotes.len();
-    let mut dump = Dump { workers, busy: 0, live: 0, threads: Vec::new() };
+    let mut dump = Dump { workers, busy: 0, is_ending: false, live: live(), threads: Vec::new() };
+    if current::worker().is_some_and(|worker| ptr::eq(&raw const **worker.shared(), shared)) {
+        // Foreign code that a worker calls, between two green threads: it could not stop.
+        dump.busy = 1;
+        return dump;
+    }
     // Until the phase is as it was (X5).
     let _stopper = shared.world.stopper.lock();
-    if shared.phase.load(Relaxed) == RUNNING {
+    dump.is_ending = shared.is_ending();
+    if !dump.is_ending {
         dump.busy = stop_world(shared, DUMPING, Some(Instant::now() + PATIENCE));
         if dump.busy == 0 {
             shared.stacks.for_each_occupant(|occupant| {
@@ -129,7 +140,7 @@ pub(crate) fn dump(shared: &Shared) -> Dump {
                 dump.threads.extend(ThreadDump::new(unsafe { task.as_ref() }));
             });
         }
-        dump.live = usize::try_from(shared.live()).unwrap_or(usize::MAX);
+        dump.live = live();
         change_phase(shared, RUNNING);
         // What came while they stood is theirs to find.
         wake_all(shared);
