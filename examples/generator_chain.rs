@@ -1,11 +1,11 @@
-//! Generators: a recursive walk that yields, two walks in step, a chain of filters, and values that go in.
+//! Generators: a recursive walk that yields, two walks in step, and a chain of filters.
 //!
 //! "Same fringe" is the classic: do two trees of different shape have the same leaves? Each walk is a plain recursion, which yields from
 //! whatever depth it is at; the comparison takes one leaf of each in turn and stops at the first that differs. No scheduler has a
 //! part in it, so all of this works on any thread.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
-use sward::coroutine::{self, Generator, Scope, State, Yielder};
+use sward::coroutine::{self, Generator, Scope, Yielder};
 
 enum Tree {
     Leaf(u32),
@@ -41,19 +41,6 @@ fn sieve<'s>(
     s.iter(move |y| numbers.filter(|n| n % prime != 0).for_each(|n| y.yield_(n)))
 }
 
-/// Takes numbers and hands out their mean so far, until it gets none.
-fn mean<'s>(s: &'s Scope<'s, '_>) -> Generator<'s, Option<f64>, f64, u32> {
-    s.generator(|y, mut next| {
-        let (mut sum, mut count) = (0.0, 0);
-        while let Some(number) = next {
-            sum += number;
-            count += 1;
-            next = y.yield_(sum / f64::from(count));
-        }
-        count
-    })
-}
-
 /// Each prime puts one more generator in front of the next.
 fn primes(count: usize) -> Vec<u32> {
     coroutine::scope(|s| {
@@ -83,15 +70,4 @@ fn main() {
     let primes = primes(10);
     println!("primes: {primes:?}");
     assert_eq!(primes, [2, 3, 5, 7, 11, 13, 17, 19, 23, 29]);
-
-    // `delegate` passes on what another one yields, both ways, and returns what it returns.
-    let states = coroutine::scope(|s| {
-        let mut twice =
-            s.generator(|y, first| y.delegate(&mut mean(s), first) + y.delegate(&mut mean(s), Some(10.0)));
-        [Some(1.0), Some(2.0), Some(6.0), None, Some(20.0), None].map(|number| twice.resume(number))
-    });
-    println!("means: {states:?}");
-    assert_eq!(states[2], State::Yielded(3.0));
-    assert_eq!(states[4], State::Yielded(15.0));
-    assert_eq!(states[5], State::Complete(5));
 }
