@@ -121,8 +121,16 @@ fn a_deadline_that_has_passed_ends_the_first_wait() {
 #[test]
 fn a_wake_that_came_first_is_not_lost_to_a_deadline_that_has_passed() {
     each_run(|| {
-        thread::current().unpark();
-        assert!(time::timeout(Duration::ZERO, thread::park).is_ok(), "the token was there");
+        let taken = || {
+            thread::current().unpark();
+            let is_taken = time::timeout(Duration::ZERO, thread::park).is_ok();
+            if !is_taken {
+                // It was this one's turn to yield, which noticed the deadline. The token is there still.
+                thread::park();
+            }
+            is_taken
+        };
+        assert!((0..100).filter(|_| taken()).count() > 50);
     });
 }
 
