@@ -1,4 +1,4 @@
-//! The subset of the tests that `.ci/run fat` builds with the whole program in one unit, for which all of them would take too long.
+//! The subset of the tests that `.ci/run checked` and `.ci/run fat` build optimised, for which all of them would take too long.
 
 mod cancel;
 mod common;

@@ -1,7 +1,0 @@
-//! The subset of the tests that `.ci/run fat` builds with the whole program in one unit, for which all of them would take too long.
-
-mod channel_rendezvous;
-mod common;
-mod mutex;
-mod rwlock;
-mod select_stress;
