@@ -13,10 +13,10 @@ use std::{
 use crate::common::{
     listen,
     process::{alone, descriptors, limit_descriptors, open_all},
-    runtimes,
+    runtimes, wait_until,
 };
 use sward_io::net::{ServeError, ServeOptions, Server, TcpStream, serve, serve_messages};
-use sward_runtime::thread;
+use sward_runtime::{runtime::Handle, thread};
 
 #[test]
 fn a_server_recovers_when_there_are_descriptors_again_and_leaks_none() {
@@ -54,6 +54,15 @@ fn start(by_message: bool, errors: &Arc<AtomicUsize>) -> (Server, std::net::Sock
     (server.expect("a server"), addr)
 }
 
+/// How many descriptors are open, without those of the runtime before, which may be closed a moment late.
+fn settled() -> usize {
+    let looks = std::iter::repeat_with(|| {
+        thread::sleep(Duration::from_millis(1));
+        descriptors()
+    });
+    looks.take(20).min().expect("some")
+}
+
 /// Takes all descriptors but those of the clients, lets go of them again, and sees everybody served.
 fn starve(by_message: bool) {
     let ask = |mut client: &TcpStream| {
@@ -64,7 +73,7 @@ fn starve(by_message: bool) {
     let (server, addr) = start(by_message, &errors);
     let first = TcpStream::connect(addr).expect("connected");
     ask(&first);
-    let before = descriptors();
+    let before = settled();
 
     let limit = limit_descriptors(200);
     let mut files = open_all();
@@ -76,6 +85,8 @@ fn starve(by_message: bool) {
     }
     ask(&first);
     assert_eq!(server.connections(), 1);
+    // Long enough for each to try again and again.
+    thread::sleep(Duration::from_millis(100));
     // All at once: between two that are given back one after the other there may be another shortage.
     drop(limit);
     ask(&second);
@@ -83,10 +94,11 @@ fn starve(by_message: bool) {
 
     let clients: Vec<_> = (0..50).map(|_| TcpStream::connect(addr).expect("connected")).collect();
     clients.iter().for_each(ask);
-    assert_eq!(descriptors(), before + 2 + 2 * clients.len());
-    assert_eq!(errors.load(SeqCst), 1, "one shortage is told once, whoever notices it");
+    wait_until(|| descriptors() == before + 2 + 2 * clients.len());
+    // One shortage is told once, whoever notices it; but who noticed it just before its end may tell of it after that.
+    assert!(errors.load(SeqCst) <= 1 + Handle::current().workers());
     drop((first, second, clients));
     assert_eq!(server.shutdown(Duration::from_secs(3600)), 0);
     // The listener, and the two ends of the first connection.
-    assert_eq!(descriptors(), before - 3);
+    wait_until(|| descriptors() == before - 3);
 }
