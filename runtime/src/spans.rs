@@ -10,7 +10,7 @@
 //!
 //! # Checked by
 //!
-//! The facade's `tests/tracing.rs`.
+//! The facade's `tests/tracing_spans.rs`.
 
 #[cfg(feature = "tracing")]
 pub(crate) use self::traced::leave;

@@ -2,7 +2,7 @@
 //!
 //! # Roles
 //!
-//! The *ender* is the OS thread that drops the `Runtime`. Workers obey the phase.
+//! The *ender* is the OS thread that drops the `Runtime`: the last stopper (`world.rs`). Workers obey the phase.
 //!
 //! # States
 //!

@@ -1,5 +1,7 @@
 //! The phases of a runtime, and how its workers are stopped: for its end, and for a look at all green threads.
 //!
+//! `RUNNING` goes to `DUMPING` and back (`dump.rs`), and once to `STOPPING`, from which there is no way back (`shutdown.rs`).
+//!
 //! # Roles
 //!
 //! The *stopper* is an OS thread that no worker is: it ends the runtime, or dumps it. Workers obey the phase.
