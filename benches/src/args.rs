@@ -15,12 +15,15 @@ Measures sward against its peers.
 usage: sward-benches [OPTIONS]              the server benchmark, under two minutes
        sward-benches run NAME... [OPTIONS]  the benchmarks of that name, or `all`
        sward-benches list                   the names, and what each measures
+       sward-benches instructions [NAME...] instructions for each operation, counted by callgrind
 
 options:
   --workers N    only with N workers (default: once with 1, once with all)
   --rounds N     rounds for the medians (default: 3)
   --peers A,B    only these peers: threads, tokio, smol, may, go; or none
   --json FILE    write the figures there too
+  --check FILE   compare with figures that were written before; worse ones end with exit code 3
+  --worse SHARE  what counts as worse (default: 0.15 for the ratio to a peer, 0.02 for instructions)
   --go PATH      the Go tool that builds the Go peer (default: go)
   --help         this
 ";
@@ -30,6 +33,10 @@ options:
 pub(crate) enum Command {
     Help,
     List,
+    Instructions {
+        names: Vec<String>,
+        options: Options,
+    },
     Run {
         benches: Vec<&'static Bench>,
         options: Options,
@@ -39,6 +46,11 @@ pub(crate) enum Command {
         bench: &'static Bench,
         context: Context,
     },
+    /// A child process under callgrind: do an operation some times.
+    Count {
+        name: String,
+        kind: Kind,
+    },
     /// A child's child: be the server.
     Serve {
         role: Role,
@@ -47,12 +59,14 @@ pub(crate) enum Command {
 }
 
 /// How it was asked for.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct Options {
     pub(crate) workers: Option<usize>,
     pub(crate) rounds: Option<usize>,
     pub(crate) peers: Option<Vec<Kind>>,
     pub(crate) json: Option<PathBuf>,
+    pub(crate) check: Option<PathBuf>,
+    pub(crate) worse: Option<f64>,
     pub(crate) go: Option<PathBuf>,
 }
 
@@ -92,6 +106,8 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             Long("rounds") => options.rounds = Some(positive("--rounds", &parser.value()?)?),
             Long("peers") => options.peers = Some(peers(&parser.value()?.string()?)?),
             Long("json") => options.json = Some(parser.value()?.into()),
+            Long("check") => options.check = Some(parser.value()?.into()),
+            Long("worse") => options.worse = Some(share("--worse", &parser.value()?)?),
             Long("go") => options.go = Some(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
@@ -102,6 +118,13 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
         [] => Ok(Command::Run { benches: bench::find(bench::MAIN), options }),
         ["list"] if options == Options::default() => Ok(Command::List),
         ["list"] => Err(UsageError::new("list takes no options")),
+        ["instructions", ref names @ ..] => {
+            let only_files = Options { json: None, check: None, worse: None, ..options.clone() };
+            if only_files != Options::default() {
+                return Err(UsageError::new("instructions has no options but --json, --check and --worse"));
+            }
+            Ok(Command::Instructions { names: names.iter().map(ToString::to_string).collect(), options })
+        }
         ["run"] => Err(UsageError::new("run needs the name of a benchmark; list shows them")),
         ["run", ref names @ ..] => Ok(Command::Run { benches: benches(names)?, options }),
         ["__measure", name, kind, workers, iterations] => {
@@ -111,12 +134,18 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             };
             Ok(Command::Measure { bench, context })
         }
+        ["__count", name, kind] => {
+            let kind = Kind::find(kind).ok_or_else(|| UsageError::new("no such subject"))?;
+            Ok(Command::Count { name: name.to_owned(), kind })
+        }
         ["__serve", role, kind, workers, iterations] => {
             let context = context(kind, workers, iterations)?;
             let role = Role::find(role).ok_or_else(|| UsageError::new("no such server"))?;
             Ok(Command::Serve { role, context })
         }
-        [word, ..] => Err(UsageError(format!("unknown command {word:?}; there are run and list"))),
+        [word, ..] => {
+            Err(UsageError(format!("unknown command {word:?}; there are run, list and instructions")))
+        }
     }
 }
 
@@ -130,6 +159,13 @@ fn context(kind: &str, workers: &str, iterations: &str) -> Result<Context, Usage
 fn positive(what: &str, value: &OsString) -> Result<usize, UsageError> {
     let number = value.to_str().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
     number.ok_or_else(|| UsageError(format!("{what} must be a whole number from 1 on, not {value:?}")))
+}
+
+fn share(what: &str, value: &OsString) -> Result<f64, UsageError> {
+    let number =
+        value.to_str().and_then(|text| text.parse().ok()).filter(|number| (0.0..1e6).contains(number));
+    number
+        .ok_or_else(|| UsageError(format!("{what} must be a number from 0 on, such as 0.15, not {value:?}")))
 }
 
 fn peers(list: &str) -> Result<Vec<Kind>, UsageError> {
@@ -192,7 +228,7 @@ mod tests {
             rounds: Some(5),
             peers: Some(vec![Kind::Tokio, Kind::Go]),
             json: Some("out.json".into()),
-            go: None,
+            ..Options::default()
         };
         assert_eq!(options, expected);
     }
@@ -219,6 +255,18 @@ mod tests {
         assert!(error("--verbose").contains("--verbose"));
         assert!(error("--json").contains("--json"));
         assert!(error("list --rounds 2").contains("no options"));
+        assert!(error("instructions --rounds 2").contains("--check"));
+        assert!(error("--worse -1").contains("\"-1\""));
+        assert!(error("--worse NaN").contains("\"NaN\""));
+    }
+
+    #[test]
+    fn comparisons_are_with_a_file_and_by_a_share() {
+        let options = run("run fib --check before.json --worse 0.3").1;
+        assert_eq!((options.check, options.worse), (Some("before.json".into()), Some(0.3)));
+        let command = parse("instructions fib --check before.json".split_whitespace());
+        let Ok(Command::Instructions { names, options }) = command else { panic!("{command:?}") };
+        assert_eq!((names, options.check), (vec!["fib".into()], Some("before.json".into())));
     }
 
     #[test]

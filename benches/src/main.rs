@@ -4,15 +4,18 @@
 //! beside it. `run NAME` runs one of the micro-benchmarks. README.md says what is measured and why that is fair.
 //!
 //! In reading order: [`mod@bench`] is the table of all benchmarks, [`server`] and [`micro`] say how each is made,
-//! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement and
-//! [`report`] prints what they found.
+//! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement,
+//! [`report`] prints what they found and [`check`] compares it with what was found before. [`instructions`] counts what
+//! the others time.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print its results")]
 
 mod args;
 mod bench;
+mod check;
 mod churn;
 mod error;
+mod instructions;
 mod load;
 mod machine;
 mod metric;
@@ -26,8 +29,10 @@ mod subject;
 mod sys;
 mod work;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use serde_json::Value;
 
 use args::{Command, Options, UsageError};
 use bench::Bench;
@@ -37,6 +42,8 @@ use subject::Kind;
 
 /// Rounds, if not said otherwise.
 const ROUNDS: usize = 3;
+/// The exit code if something got worse than it was in the run to compare with.
+const GOT_WORSE: u8 = 3;
 
 fn main() -> ExitCode {
     let command = match args::parse(std::env::args_os().skip(1)) {
@@ -52,10 +59,12 @@ fn main() -> ExitCode {
             bench::ALL.iter().for_each(|bench| println!("{:<18} {}", bench.name, bench.about));
             Ok(ExitCode::SUCCESS)
         }
+        Command::Instructions { names, options } => count_instructions(&names, &options),
         Command::Run { benches, options } => run(benches, &options),
         Command::Measure { bench, context } => {
             runner::measure_here(bench, &context).map(|()| ExitCode::SUCCESS)
         }
+        Command::Count { name, kind } => instructions::run_here(&name, kind).map(|()| ExitCode::SUCCESS),
         Command::Serve { role, context } => {
             server::serve(role, context.kind, &context).map(|()| ExitCode::SUCCESS)
         }
@@ -71,13 +80,67 @@ fn bad_input(error: &UsageError) -> ExitCode {
     ExitCode::from(2)
 }
 
-fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
-    // Before minutes are spent: a file that cannot be written is bad input.
-    if let Some(Err(error)) = options.json.as_ref().map(std::fs::File::create) {
-        return Ok(bad_input(&UsageError::new(format!("--json: {error}"))));
+/// The run to compare with, if there is one. Read before minutes are spent, and before the file may be written anew.
+fn baseline(options: &Options) -> std::result::Result<Option<Value>, UsageError> {
+    let Some(path) = &options.check else { return Ok(None) };
+    let text = std::fs::read_to_string(path).map_err(|error| error.to_string());
+    let baseline = text.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+    match baseline {
+        Ok(baseline) => Ok(Some(baseline)),
+        Err(error) => Err(UsageError::new(format!("--check: {}: {error}", path.display()))),
     }
+}
+
+/// Also before minutes are spent: a file that cannot be written is bad input.
+fn create_output(options: &Options) -> std::result::Result<(), UsageError> {
+    let created =
+        options.json.as_ref().map(|path| std::fs::OpenOptions::new().create(true).append(true).open(path));
+    match created {
+        Some(Err(error)) => Err(UsageError::new(format!("--json: {error}"))),
+        _ => Ok(()),
+    }
+}
+
+/// A directory of this process, which may not exist yet.
+fn temporary_directory() -> PathBuf {
+    std::env::temp_dir().join(format!("sward-benches-{}", std::process::id()))
+}
+
+fn count_instructions(names: &[String], options: &Options) -> Result<ExitCode> {
+    let baseline = match baseline(options).and_then(|baseline| create_output(options).map(|()| baseline)) {
+        Ok(baseline) => baseline,
+        Err(error) => return Ok(bad_input(&error)),
+    };
+    let temporary = temporary_directory();
+    let counts = instructions::count(names, &temporary);
+    // Left behind, it would only take some space in the temporary directory.
+    drop(std::fs::remove_dir_all(&temporary));
+    let counts = counts?;
+    let worse = options.worse.unwrap_or(instructions::TOLERANCE);
+    let (table, findings) = instructions::compare(&counts, baseline.as_ref(), worse);
+    print!("{table}");
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{:#}\n", instructions::to_json(&counts)))?;
+    }
+    if let Some(note) = baseline.as_ref().and_then(instructions::other_compiler) {
+        println!("{note}");
+    }
+    Ok(complain(&findings))
+}
+
+/// Prints what got worse, if anything did.
+fn complain(findings: &[String]) -> ExitCode {
+    findings.iter().for_each(|finding| println!("worse: {finding}"));
+    if findings.is_empty() { ExitCode::SUCCESS } else { ExitCode::from(GOT_WORSE) }
+}
+
+fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
+    let baseline = match baseline(options).and_then(|baseline| create_output(options).map(|()| baseline)) {
+        Ok(baseline) => baseline,
+        Err(error) => return Ok(bad_input(&error)),
+    };
     let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|&kind| is_wanted(kind, options)).collect();
-    let temporary = std::env::temp_dir().join(format!("sward-benches-{}", std::process::id()));
+    let temporary = temporary_directory();
     let go = build_go_peer(&mut kinds, options.go.as_deref(), &temporary);
     let is_main = benches.iter().any(|bench| bench.name == bench::MAIN);
     let plan = Plan {
@@ -99,7 +162,17 @@ fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
     let outcome = runner::run(&plan);
     // Left behind, it would only take some space in the temporary directory.
     drop(std::fs::remove_dir_all(&temporary));
-    print_results(&outcome, go.skipped.as_deref(), options.json.as_deref())
+    let (document, has_failed) = print_results(&outcome, go.skipped.as_deref());
+    if let Some(path) = &options.json {
+        std::fs::write(path, format!("{document:#}\n"))?;
+    }
+    let mut code = ExitCode::SUCCESS;
+    if let Some(baseline) = &baseline {
+        let comparison = check::compare(&document, baseline, options.worse.unwrap_or(check::WORSE))?;
+        println!("{} ratios compared with those before", comparison.compared);
+        code = complain(&comparison.findings);
+    }
+    Ok(if has_failed { ExitCode::FAILURE } else { code })
 }
 
 fn is_wanted(kind: Kind, options: &Options) -> bool {
@@ -114,7 +187,7 @@ fn one_and_all() -> Vec<usize> {
 /// The Go peer, or why there is none.
 #[derive(Debug, Default)]
 struct GoPeer {
-    path: Option<std::path::PathBuf>,
+    path: Option<PathBuf>,
     skipped: Option<String>,
 }
 
@@ -132,7 +205,8 @@ fn build_go_peer(kinds: &mut Vec<Kind>, tool: Option<&Path>, into: &Path) -> GoP
     }
 }
 
-fn print_results(outcome: &Outcome, go_skipped: Option<&str>, json: Option<&Path>) -> Result<ExitCode> {
+/// Returns the document that is stored, too, and whether a measurement failed.
+fn print_results(outcome: &Outcome, go_skipped: Option<&str>) -> (Value, bool) {
     let rows = &outcome.rows;
     let mut notes = report::notes(rows);
     notes.extend(go_skipped.map(|reason| format!("go skipped: {reason}")));
@@ -140,10 +214,6 @@ fn print_results(outcome: &Outcome, go_skipped: Option<&str>, json: Option<&Path
     let figures = report::summarise(rows);
     print!("{}", report::to_text(rows, &figures));
     notes.iter().for_each(|note| println!("{note}"));
-    if let Some(path) = json {
-        let document = report::to_json(machine::facts(&notes), &figures);
-        std::fs::write(path, format!("{document:#}\n"))?;
-    }
-    let has_failed = rows.iter().any(|row| row.failure.is_some());
-    Ok(if has_failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    let document = report::to_json(machine::facts(&notes), &figures);
+    (document, rows.iter().any(|row| row.failure.is_some()))
 }

@@ -96,7 +96,8 @@ impl Kind {
         Self::ALL.into_iter().find(|kind| kind.name() == name)
     }
 
-    fn is_sward(self) -> bool {
+    /// Whether it is sward, in whatever mode.
+    pub(crate) fn is_sward(self) -> bool {
         matches!(self, Self::Sward | Self::SwardRoaming | Self::SwardMessages)
     }
 
