@@ -2,6 +2,7 @@
 #![expect(clippy::unit_arg, reason = "to park for ever is all that some of them do")]
 
 use std::{
+    mem,
     sync::{
         atomic::{AtomicUsize, Ordering::SeqCst},
         mpsc,
@@ -9,10 +10,10 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_mode, each_run, stress, wait_until};
 use sward::{
     channel,
-    sync::{Arc, WaitGroup},
+    sync::{Arc, Mutex, WaitGroup},
     task::{self, Failure, Group, Until},
     thread,
 };
@@ -195,6 +196,37 @@ fn gathered_values_are_in_order_and_may_borrow() {
         assert_eq!(task::gather(Vec::<fn() -> u8>::new()), []);
         let (number, text) = task::join!(|| words.len(), || words.concat());
         assert_eq!((number, text.as_str()), (3, "abbccc"));
+    });
+}
+
+#[test]
+fn on_one_worker_those_that_are_gathered_start_in_order_and_go_on_in_order_when_they_yield() {
+    const ROUNDS: usize = 3;
+    each_mode(1, |config| {
+        for crowd in [2, 3, 50] {
+            let log = Mutex::new(Vec::new());
+            let steps = |i| {
+                let log = &log;
+                move || {
+                    for round in 0..ROUNDS {
+                        log.lock().unwrap().push((round, i));
+                        thread::yield_now();
+                    }
+                }
+            };
+            let expected: Vec<_> =
+                (0..ROUNDS).flat_map(|round| (0..crowd).map(move |i| (round, i))).collect();
+            config.build().run(|| {
+                task::gather((0..crowd).map(steps));
+                assert_eq!(mem::take(&mut *log.lock().unwrap()), expected);
+                // Anew, amid what came before.
+                task::gather((0..crowd).map(steps));
+                assert_eq!(mem::take(&mut *log.lock().unwrap()), expected);
+                task::join!(steps(0), steps(1), steps(2));
+            });
+            let joined = log.into_inner().unwrap();
+            assert!(joined.is_sorted(), "{joined:?}");
+        }
     });
 }
 

@@ -6,8 +6,9 @@
 //! long while others are ready, the operation yields.
 
 use crate::{
+    fiber::Suspend,
     scheduler::{current, worker::Worker},
-    thread::yield_now,
+    thread::yield_as,
 };
 
 /// How many operations may succeed at once before one yields.
@@ -39,6 +40,6 @@ pub fn spend() {
 #[inline(never)]
 fn refill(worker: &Worker) {
     if worker.refill_budget() {
-        yield_now();
+        yield_as(Suspend::Spent);
     }
 }

@@ -39,8 +39,10 @@ use crate::{stack::Stack, task::state::Shield};
 /// Why a fiber left its stack; what its worker is to do once off it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Suspend {
-    /// Queue it again.
+    /// Queue it behind all that is ready.
     Yield,
+    /// Queue it behind those that were woken before: its budget is spent.
+    Spent,
     /// Park it, unless its wait was won meanwhile.
     Park,
     /// Begin a wait for the token and park it, unless the token is there.

@@ -8,12 +8,11 @@ use std::{
     thread::JoinHandle as OsJoinHandle,
 };
 
-use crossbeam_deque::Worker as Deque;
-
 use crate::{
     cancel,
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
+    queue::deque::Deque,
     scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
     task::Options,
@@ -206,7 +205,7 @@ impl Builder {
             guards: self.guards,
             roaming: self.roaming,
         };
-        let deques: Vec<_> = (0..workers).map(|_| (Deque::new_lifo(), Deque::new_fifo())).collect();
+        let deques: Vec<_> = (0..workers).map(|_| (Deque::newest_first(), Deque::oldest_first())).collect();
         let stealers: Vec<_> = deques.iter().map(|(s, w)| (s.stealer(), w.stealer())).collect();
         // Before there is a runtime: when it fails there is nothing to end.
         let driver = self.driver.map(|start| start()).transpose();
@@ -222,7 +221,7 @@ impl Builder {
     }
 }
 
-type Deques = Vec<(Deque<crate::task::TaskRef>, Deque<crate::task::TaskRef>)>;
+type Deques = Vec<(Deque, Deque)>;
 
 /// A runtime: its workers, its poller thread, and every green thread on them.
 ///

@@ -4,11 +4,13 @@ use std::{convert::Infallible, mem};
 
 use parking_lot::Mutex;
 
-use super::scope::{Handle, Scope, scope};
+use super::scope::{Handle, scope};
 
 /// Runs closures at once and returns their values, in order.
 ///
-/// They may borrow, and all have ended when this returns.
+/// They may borrow, and all have ended when this returns. On one worker they start in order, and those that [yield](crate::thread::yield_now)
+/// go on in order, unless there are so many that the scheduler's aging rule sets in (some 180 steps); with several, others may steal
+/// the last of them meanwhile.
 ///
 /// # Suspension
 ///
@@ -75,24 +77,15 @@ where
     T: Send + 'env,
     E: Send + 'env,
 {
-    scope(|s| Ok(spawn_each(s, fs).into_iter().map(Handle::join).collect()))
-}
-
-#[track_caller]
-fn spawn_each<'scope, F, T, E>(
-    scope: &Scope<'scope, '_, E>,
-    fs: impl IntoIterator<Item = F>,
-) -> Vec<Handle<'scope, T>>
-where
-    F: FnOnce() -> Result<T, E> + Send + 'scope,
-    T: Send + 'scope,
-    E: Send + 'scope,
-{
-    let mut handles = Vec::new();
-    for f in fs {
-        handles.push(scope.spawn(f));
-    }
-    handles
+    let fs: Vec<F> = fs.into_iter().collect();
+    scope(|s| {
+        let mut handles = Vec::with_capacity(fs.len());
+        // What is spawned last starts first.
+        for f in fs.into_iter().rev() {
+            handles.push(s.spawn(f));
+        }
+        Ok(handles.into_iter().rev().map(Handle::join).collect())
+    })
 }
 
 /// Runs closures at once and returns the value of the one that ends first; the others are cancelled. `None`: there were none.
@@ -264,7 +257,10 @@ where
     let f = &f;
     scope(|s| {
         s.limit(limit);
-        let handles = spawn_each(s, items.into_iter().map(|item| move || f(item)));
+        let mut handles = Vec::new();
+        for item in items {
+            handles.push(s.spawn(move || f(item)));
+        }
         Ok(handles.into_iter().map(Handle::join).collect())
     })
 }

@@ -1,6 +1,8 @@
 //! `join!`: closures of several types at once.
 
-use super::scope::Handle;
+use std::convert::Infallible;
+
+use super::scope::scope;
 
 /// Runs closures at once and evaluates to a tuple of their values.
 ///
@@ -19,45 +21,49 @@ use super::scope::Handle;
 #[macro_export]
 macro_rules! __join {
     ($($f:expr),+ $(,)?) => {
-        match $crate::task::scope(|s| {
-            let handles = ($(s.spawn(|| Ok::<_, ::std::convert::Infallible>($f())),)+);
-            Ok($crate::task::Handles::join_all(handles))
-        }) {
-            Ok(values) => values,
-            Err(never) => match never {},
-        }
+        $crate::task::Closures::join(($($f,)+))
     };
 }
 
-/// A tuple of handles.
+/// A tuple of closures.
 #[doc(hidden)]
-pub trait Handles {
+pub trait Closures {
     /// The tuple of their values.
     type Values;
 
-    /// Joins each.
-    fn join_all(self) -> Self::Values;
+    /// Runs them at once.
+    #[track_caller]
+    fn join(self) -> Self::Values;
 }
 
-macro_rules! handles {
-    ($($name:ident)+) => {
-        impl<$($name),+> Handles for ($(Handle<'_, $name>,)+) {
-            type Values = ($($name,)+);
+macro_rules! closures {
+    ($($f:ident -> $t:ident),+; $($reversed:ident)+) => {
+        impl<$($f, $t),+> Closures for ($($f,)+)
+        where
+            $($f: FnOnce() -> $t + Send, $t: Send),+
+        {
+            type Values = ($($t,)+);
 
-            fn join_all(self) -> Self::Values {
+            fn join(self) -> Self::Values {
                 #[expect(non_snake_case, reason = "named as their types")]
-                let ($($name,)+) = self;
-                ($($name.join(),)+)
+                let ($($f,)+) = self;
+                // What is spawned last starts first.
+                #[expect(non_snake_case, reason = "named as their types")]
+                let Ok(values) = scope(|s| {
+                    $(let $reversed = s.spawn(move || Ok::<_, Infallible>($reversed()));)+
+                    Ok(($($f.join(),)+))
+                });
+                values
             }
         }
     };
 }
 
-handles!(A);
-handles!(A B);
-handles!(A B C);
-handles!(A B C D);
-handles!(A B C D E);
-handles!(A B C D E F);
-handles!(A B C D E F G);
-handles!(A B C D E F G H);
+closures!(A -> T; A);
+closures!(A -> T, B -> U; B A);
+closures!(A -> T, B -> U, C -> V; C B A);
+closures!(A -> T, B -> U, C -> V, D -> W; D C B A);
+closures!(A -> T, B -> U, C -> V, D -> W, E -> X; E D C B A);
+closures!(A -> T, B -> U, C -> V, D -> W, E -> X, F -> Y; F E D C B A);
+closures!(A -> T, B -> U, C -> V, D -> W, E -> X, F -> Y, G -> Z; G F E D C B A);
+closures!(A -> T, B -> U, C -> V, D -> W, E -> X, F -> Y, G -> Z, H -> S; H G F E D C B A);

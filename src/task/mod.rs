@@ -31,7 +31,7 @@ pub use failure::{Failure, Panic};
 pub use gather::{gather, map_concurrent, race, race_ok, try_gather, try_map_concurrent};
 pub use group::Group;
 #[doc(hidden)]
-pub use join::Handles;
+pub use join::Closures;
 pub use local::{Local, inherit};
 pub use scope::{Handle, Scope, scope};
 #[cfg(feature = "tracing")]

@@ -50,6 +50,18 @@ impl TaskList {
         }
     }
 
+    /// Moves all of `other` to the end.
+    pub(crate) fn append(&self, other: &Self) {
+        let Some(node) = NonNull::new(other.head.replace(ptr::null_mut())) else { return };
+        let tail = self.tail.replace(other.tail.replace(ptr::null_mut()));
+        if tail.is_null() {
+            self.head.set(node.as_ptr());
+        } else {
+            // SAFETY: the tail is in the chain and owned (L1).
+            unsafe { &*tail }.link().store(node.as_ptr(), Relaxed);
+        }
+    }
+
     #[inline]
     pub(crate) fn pop_front(&self) -> Option<TaskRef> {
         let node = NonNull::new(self.head.get())?;

@@ -1,4 +1,5 @@
-//! The queues that are our own. The deque and the injector are crossbeam-deque's.
+//! The queues. The deque and the injector are crossbeam-deque's.
 
+pub(crate) mod deque;
 pub(crate) mod inbox;
 pub(crate) mod list;

@@ -13,9 +13,9 @@
 //! # Where work comes from
 //!
 //! A worker takes, in this order: its two run-next slots (at most [`STREAK`] times in a row); its own tasks, in turn those that were
-//! woken (oldest first) and those that were spawned (newest first); every [`MAINTENANCE`]th tick first the injector, what
-//! is due in its wheel, and the oldest of its spawned tasks (the aging rule). What others sent to its inbox joins its woken tasks
-//! before each choice. Then [`search`].
+//! woken (oldest first) and those that were spawned (newest first); then those that yielded; every [`MAINTENANCE`]th tick first the
+//! injector and what is due in its wheel, and every [`AGING`]th such time the oldest of its spawned tasks and those that yielded (the
+//! aging rule). What others sent to its inbox joins its woken tasks before each choice. Then [`search`].
 //!
 //! # Where a task goes
 //!
@@ -100,6 +100,9 @@ const STREAK: u32 = 16;
 /// Every so many ticks a worker looks at what it would otherwise look at only when it has nothing to run. Prime, so that it does not
 /// beat with a program's own rhythm.
 const MAINTENANCE: u32 = 61;
+
+/// After so many of these looks with no end of other work, it is the turn of the oldest spawned task and of those that yielded.
+const AGING: u32 = 4;
 
 /// `Shared::phase`: green threads run.
 pub(crate) const RUNNING: u8 = 0;

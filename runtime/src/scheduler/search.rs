@@ -6,8 +6,6 @@
 
 use std::time::{Duration, Instant};
 
-use crossbeam_deque::Steal;
-
 use super::{sleeper::Woke, worker::Worker};
 use crate::{
     park::Batch,
@@ -111,25 +109,8 @@ impl Worker {
 
     fn steal_from(&self, victim: usize) -> Option<TaskRef> {
         let remote = &self.shared().remotes[victim];
-        if !remote.spawned.is_empty() {
-            loop {
-                match remote.spawned.steal_batch_with_limit_and_pop(&self.spawned, STEAL_LIMIT) {
-                    Steal::Success(task) => return Some(task),
-                    Steal::Empty => break,
-                    Steal::Retry => hint::spin_loop(),
-                }
-            }
-        }
-        if remote.woken.is_empty() {
-            return None;
-        }
-        loop {
-            match remote.woken.steal_batch_with_limit_and_pop(&self.woken, STEAL_LIMIT) {
-                Steal::Success(task) => return Some(task),
-                Steal::Empty => return None,
-                Steal::Retry => hint::spin_loop(),
-            }
-        }
+        let spawned = self.spawned.steal_from(&remote.spawned, STEAL_LIMIT);
+        spawned.or_else(|| self.woken.steal_from(&remote.woken, STEAL_LIMIT))
     }
 
     /// Sleeps until there may be something to run.

@@ -26,15 +26,13 @@ use std::{
     sync::Arc,
 };
 
-use crossbeam_deque::Worker as Deque;
-
-use super::{MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use super::{AGING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
     park::Batch,
     prim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
-    queue::list::TaskList,
+    queue::{deque::Deque, list::TaskList},
     spans,
     stack::StackCache,
     task::{
@@ -56,11 +54,13 @@ pub(crate) struct Worker {
     /// Our own in `shared.remotes`.
     remote: NonNull<Remote>,
     /// Tasks that have not started; newest first for us, oldest first for thieves.
-    pub(super) spawned: Deque<TaskRef>,
+    pub(super) spawned: Deque,
     /// Roaming tasks that are ready, and what came from the injector; oldest first.
-    pub(super) woken: Deque<TaskRef>,
+    pub(super) woken: Deque,
     /// Ready tasks whose home this is; oldest first.
     local: TaskList,
+    /// Those of them that let all others go before.
+    yielded: TaskList,
     /// The run-next slot for a task whose home this is.
     next_local: Cell<Option<NonNull<Header>>>,
     current: Cell<*const Header>,
@@ -69,6 +69,8 @@ pub(crate) struct Worker {
     tick: Cell<u32>,
     /// Ticks until the next look around.
     maintain_in: Cell<u32>,
+    /// How many such looks ago there was last nothing to run but what had yielded.
+    since_drained: Cell<u32>,
     /// How often in a row a run-next slot went first.
     streak: Cell<u32>,
     budget: Cell<u32>,
@@ -99,12 +101,7 @@ impl Drop for Resign {
 }
 
 impl Worker {
-    pub(crate) fn new(
-        index: usize,
-        shared: Arc<Shared>,
-        spawned: Deque<TaskRef>,
-        woken: Deque<TaskRef>,
-    ) -> Self {
+    pub(crate) fn new(index: usize, shared: Arc<Shared>, spawned: Deque, woken: Deque) -> Self {
         let workers = shared.remotes.len();
         Self {
             index,
@@ -113,12 +110,14 @@ impl Worker {
             spawned,
             woken,
             local: TaskList::default(),
+            yielded: TaskList::default(),
             next_local: Cell::new(None),
             current: Cell::new(ptr::null()),
             stacks: UnsafeCell::new(StackCache::new()),
             slab: Slab::new(),
             tick: Cell::new(0),
             maintain_in: Cell::new(MAINTENANCE),
+            since_drained: Cell::new(0),
             streak: Cell::new(0),
             budget: Cell::new(BUDGET),
             no_suspend: Cell::new(0),
@@ -216,7 +215,11 @@ impl Worker {
         {
             return Some(task);
         }
-        self.pop_woken().or_else(|| self.spawned.pop())
+        if let Some(task) = self.pop_woken().or_else(|| self.spawned.pop()) {
+            return Some(task);
+        }
+        self.since_drained.set(0);
+        self.yielded.pop_front()
     }
 
     #[inline]
@@ -266,6 +269,7 @@ impl Worker {
         // The other slot first: with two that wake each other, nothing else ever looks there.
         let other = self.take_run_next();
         let other = other.or_else(|| self.pop_woken()).or_else(|| self.spawned.steal_oldest());
+        let other = other.or_else(|| self.yielded.pop_front());
         if other.is_none() {
             return Some(task);
         }
@@ -296,12 +300,19 @@ impl Worker {
     /// What a worker looks at now and then even though it has work.
     #[inline(never)]
     fn maintain(&self) -> Option<TaskRef> {
+        let looks = self.since_drained.get() + u32::from(self.maintain_in.get() == 0);
+        let is_aged = looks >= AGING;
+        self.since_drained.set(if is_aged { 0 } else { looks });
         self.maintain_in.set(MAINTENANCE);
         self.remote().poke.store(false, Relaxed);
         self.expire_timers();
         self.poll_driver();
         self.slab.collect();
-        let oldest = self.take_injected().or_else(|| self.spawned.steal_oldest());
+        if is_aged {
+            self.local.append(&self.yielded);
+        }
+        let oldest =
+            self.take_injected().or_else(|| if is_aged { self.spawned.steal_oldest() } else { None });
         oldest.or_else(|| self.take_run_next())
     }
 
@@ -337,19 +348,12 @@ impl Worker {
         }
         // A fair share: others will come for theirs.
         let share = self.shared.injector.len() / self.shared.remotes.len() + 1;
-        loop {
-            match self.shared.injector.steal_batch_with_limit_and_pop(&self.woken, share.min(32)) {
-                crossbeam_deque::Steal::Success(task) => {
-                    if !self.woken.is_empty() {
-                        // For a moment the rest was in neither queue; who looked then did not see it.
-                        self.notify();
-                    }
-                    return Some(task);
-                }
-                crossbeam_deque::Steal::Empty => return None,
-                crossbeam_deque::Steal::Retry => {}
-            }
+        let task = self.woken.take_from(&self.shared.injector, share.min(32))?;
+        if !self.woken.is_empty() {
+            // For a moment the rest was in neither queue; who looked then did not see it.
+            self.notify();
         }
+        Some(task)
     }
 
     /// Runs a task until it suspends or ends, and does the duty after the switch (R2).
@@ -383,11 +387,16 @@ impl Worker {
         loop {
             // SAFETY: the task is ours, until R2 gives it away.
             match unsafe { task.running().resume() } {
-                Step::Suspended(Suspend::Yield) => {
+                Step::Suspended(how @ (Suspend::Yield | Suspend::Spent)) => {
                     self.current.set(ptr::null());
                     self.settle(task);
                     // SAFETY: the reference that `resume` put in `current` (R1).
-                    self.queue(unsafe { TaskRef::from_raw(task.ptr()) });
+                    let task = unsafe { TaskRef::from_raw(task.ptr()) };
+                    if how == Suspend::Yield && task.home.get() != NO_HOME {
+                        self.yielded.push_back(task);
+                    } else {
+                        self.queue(task);
+                    }
                     return;
                 }
                 Step::Suspended(park) => {
@@ -677,32 +686,12 @@ impl Worker {
     /// Whether it has a task of its own to run.
     pub(super) fn has_own_work(&self) -> bool {
         !self.local.is_empty()
+            || !self.yielded.is_empty()
             || self.next_local.get().is_some()
             || !self.spawned.is_empty()
             || !self.woken.is_empty()
             || !self.remote().inbox.is_empty()
             || !self.remote().run_next.load(Acquire).is_null()
-    }
-}
-
-/// The oldest of a deque whose owner takes the newest.
-trait StealOldest {
-    fn steal_oldest(&self) -> Option<TaskRef>;
-}
-
-impl StealOldest for Deque<TaskRef> {
-    fn steal_oldest(&self) -> Option<TaskRef> {
-        if self.is_empty() {
-            return None;
-        }
-        let stealer = self.stealer();
-        loop {
-            match stealer.steal() {
-                crossbeam_deque::Steal::Success(task) => return Some(task),
-                crossbeam_deque::Steal::Empty => return None,
-                crossbeam_deque::Steal::Retry => {}
-            }
-        }
     }
 }
 

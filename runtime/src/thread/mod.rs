@@ -145,6 +145,12 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 #[inline(always)]
 pub fn yield_now() {
+    yield_as(Suspend::Yield);
+}
+
+/// As [`yield_now`], and says how.
+#[inline(always)]
+pub(crate) fn yield_as(how: Suspend) {
     let Some(worker) = current::worker() else { return yield_os_thread() };
     worker.assert_may_suspend();
     // SAFETY: the running task is alive while it runs.
@@ -152,7 +158,7 @@ pub fn yield_now() {
     if task.state.is_limited() || task.runtime().is_draining() {
         unwind_if_due();
     }
-    task.suspend(Suspend::Yield);
+    task.suspend(how);
     task.panic_if_caught();
 }
 
