@@ -11,6 +11,7 @@
 //! | `queue`, `scheduler` | where ready tasks wait, who runs them, who sleeps and who is woken |
 //! | [`park`] | the one door through which everything waits |
 //! | `timer` | deadlines |
+//! | `metrics` | figures about a running runtime |
 //! | [`driver`] | what an idle worker waits on |
 //! | [`thread`], [`runtime`], [`cancel`], [`time`], [`coroutine`], [`budget`], [`placement`], [`unblock`] | the public surface |
 //!
@@ -32,6 +33,7 @@ pub mod error;
 mod fiber;
 #[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
 pub mod future;
+mod metrics;
 #[expect(unsafe_code, reason = "the claim of a wait; see docs/unsafe.md")]
 pub mod park;
 pub mod placement;

@@ -626,13 +626,12 @@ impl Claimed {
 #[derive(Default)]
 pub struct Batch {
     tasks: TaskList,
-    len: usize,
     others: Vec<Claimed>,
 }
 
 impl fmt::Debug for Batch {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Batch").field("len", &self.len).finish()
+        f.debug_struct("Batch").field("len", &self.len()).finish()
     }
 }
 
@@ -648,7 +647,6 @@ impl Batch {
         match mem::replace(&mut claimed.0, Duty::Nothing) {
             Duty::Nothing => {}
             Duty::Task(task) => {
-                self.len += 1;
                 // SAFETY: owned.
                 self.tasks.push_back(unsafe { TaskRef::from_raw(task) });
             }
@@ -659,18 +657,17 @@ impl Batch {
     /// How many green threads it holds.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.len
+        self.tasks.len()
     }
 
     /// Whether it holds none.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len == 0 && self.others.is_empty()
+        self.tasks.is_empty() && self.others.is_empty()
     }
 
     /// Makes them all run, oldest first.
     pub fn schedule(&mut self) {
-        self.len = 0;
         scheduler::schedule_batch(&self.tasks);
         self.others.drain(..).for_each(Claimed::schedule);
     }

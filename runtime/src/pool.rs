@@ -104,6 +104,23 @@ impl Pool {
     }
 }
 
+/// The pool behind [`unblock`], at one moment. In [`Metrics`](crate::runtime::Metrics).
+#[derive(Clone, Copy, Debug)]
+#[non_exhaustive]
+pub struct PoolMetrics {
+    /// OS threads that it has.
+    pub threads: usize,
+    /// Those that wait for work.
+    pub idle: usize,
+    /// Calls that wait for an OS thread.
+    pub queued: usize,
+}
+
+pub(crate) fn metrics() -> PoolMetrics {
+    let state = POOL.state.lock();
+    PoolMetrics { threads: state.threads, idle: state.idle, queued: state.jobs.len() }
+}
+
 /// Where the job leaves its result for the green thread that waits.
 struct Slot<T> {
     result: Option<std::thread::Result<T>>,

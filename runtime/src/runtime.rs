@@ -12,6 +12,7 @@ use crate::{
     cancel,
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
+    metrics,
     queue::deque::Deque,
     scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
@@ -19,6 +20,7 @@ use crate::{
     thread::{JoinHandle, Rejected, Spawn},
 };
 
+pub use crate::metrics::{Histogram, Metrics, PoolMetrics, WorkerMetrics};
 pub use crate::scheduler::dump::{Dump, ThreadDump};
 
 /// More workers than any machine has cores; beyond it the request is taken for a mistake.
@@ -491,6 +493,31 @@ impl Handle {
     #[must_use]
     pub fn stack_high_water(&self) -> usize {
         self.shared.stacks.high_water()
+    }
+
+    /// Figures about the runtime: what its workers do, how many green threads there are, and how long they wait to run.
+    ///
+    /// Cheap to have, since all of it is counted anyway: nothing stands still for a look, and no figure is on the path of a switch.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{runtime::Builder, thread};
+    ///
+    /// let runtime = Builder::new().workers(2).build()?;
+    /// runtime.run(|| {
+    ///     for _ in 0..100 {
+    ///         thread::spawn(thread::yield_now).join().unwrap();
+    ///     }
+    /// });
+    /// let metrics = runtime.handle().metrics();
+    /// assert_eq!(metrics.spawned, 101);
+    /// assert!(metrics.workers.iter().map(|worker| worker.resumes).sum::<u64>() >= 201);
+    /// # Ok::<(), sward_runtime::error::BuildError>(())
+    /// ```
+    #[must_use]
+    pub fn metrics(&self) -> Metrics {
+        metrics::collect(&self.shared)
     }
 
     /// Looks at every green thread: its name, where it was spawned, and what it waits for. For programs that hang.

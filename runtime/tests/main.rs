@@ -13,6 +13,7 @@ mod generator_scope;
 mod generator_threads;
 mod join;
 mod locals;
+mod metrics;
 mod panics;
 mod park;
 mod roaming;

@@ -19,6 +19,7 @@ use crate::{
 pub(crate) struct TaskList {
     head: Cell<*mut Header>,
     tail: Cell<*mut Header>,
+    len: Cell<usize>,
 }
 
 // SAFETY: it owns tasks (L1), which are Send.
@@ -26,7 +27,7 @@ unsafe impl Send for TaskList {}
 
 impl Default for TaskList {
     fn default() -> Self {
-        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()) }
+        Self { head: Cell::new(ptr::null_mut()), tail: Cell::new(ptr::null_mut()), len: Cell::new(0) }
     }
 }
 
@@ -36,11 +37,18 @@ impl TaskList {
         self.head.get().is_null()
     }
 
+    /// How many tasks it links.
+    #[inline]
+    pub(crate) fn len(&self) -> usize {
+        self.len.get()
+    }
+
     #[inline]
     pub(crate) fn push_back(&self, task: TaskRef) {
         let node = task.into_raw().as_ptr();
         // SAFETY: the list owns the node from here on (L1).
         unsafe { &*node }.link().store(ptr::null_mut(), Relaxed);
+        self.len.set(self.len.get() + 1);
         let tail = self.tail.replace(node);
         if tail.is_null() {
             self.head.set(node);
@@ -53,6 +61,7 @@ impl TaskList {
     /// Moves all of `other` to the end.
     pub(crate) fn append(&self, other: &Self) {
         let Some(node) = NonNull::new(other.head.replace(ptr::null_mut())) else { return };
+        self.len.set(self.len.get() + other.len.replace(0));
         let tail = self.tail.replace(other.tail.replace(ptr::null_mut()));
         if tail.is_null() {
             self.head.set(node.as_ptr());
@@ -68,6 +77,7 @@ impl TaskList {
         // SAFETY: the head is in the chain and owned (L1).
         let next = unsafe { node.as_ref() }.link().load(Relaxed);
         self.head.set(next);
+        self.len.set(self.len.get() - 1);
         if next.is_null() {
             self.tail.set(ptr::null_mut());
         }

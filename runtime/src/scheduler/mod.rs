@@ -8,6 +8,7 @@
 //! | [`sleeper`] | how a thread blocks and is woken |
 //! | [`poller`] | the thread that watches the workers and serves the driver when they do not |
 //! | [`shutdown`] | how a runtime ends |
+//! | [`sample`] | which wakes are timed |
 //! | [`current`] | who runs here |
 //!
 //! # Where work comes from
@@ -56,6 +57,7 @@ pub(crate) mod current;
 pub(crate) mod dump;
 pub(crate) mod idle;
 pub(crate) mod poller;
+mod sample;
 #[cfg(stack_scan)]
 mod scan;
 mod search;
@@ -80,10 +82,11 @@ use self::{
 };
 use crate::{
     driver::Driver,
+    metrics::Counters,
     prim::{
         Mutex,
         atomic::{
-            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64,
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed},
         },
         global::AtomicU64 as GlobalU64,
@@ -160,6 +163,9 @@ pub(crate) struct Remote {
     /// Tasks spawned here, and finished here. Written by the worker alone.
     pub(crate) spawns: AtomicU64,
     pub(crate) ends: AtomicU64,
+    /// How many ready tasks lived there when it looked last. Written by the worker alone.
+    pub(crate) local: AtomicUsize,
+    pub(crate) counters: Counters,
     /// For the scan of stacks: where the thread-locals of its OS thread lie.
     #[cfg(stack_scan)]
     pub(crate) tls: OnceLock<std::ops::Range<usize>>,
@@ -212,6 +218,8 @@ impl Shared {
                 sleeper: Sleeper::default(),
                 spawns: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
+                local: AtomicUsize::new(0),
+                counters: Counters::default(),
                 #[cfg(stack_scan)]
                 tls: OnceLock::new(),
             })
@@ -292,6 +300,10 @@ impl Shared {
     /// Sends a task to its home (G1, G3).
     pub(crate) fn send_home(&self, task: TaskRef) {
         let home = task.home.get() as usize;
+        let counters = &self.remotes[home].counters;
+        if counters.wants_probe(self.poller.tick()) {
+            counters.set_probe(&task, self.poller.tick(), || self.now());
+        }
         // SAFETY: the task is ours to give, and lives until it has run.
         unsafe { self.remotes[home].inbox.send(task.into_raw().as_ptr()) };
         if self.idle.notify_worker(home) {

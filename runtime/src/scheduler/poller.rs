@@ -38,11 +38,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use crossbeam_utils::CachePadded;
+
 use super::{EXITING, Shared, sleeper::Sleeper};
 use crate::{
+    metrics,
     park::Batch,
     prim::atomic::{
-        AtomicBool, AtomicU32,
+        AtomicBool, AtomicU32, AtomicU64,
         Ordering::{Acquire, Relaxed, Release, SeqCst},
         fence,
     },
@@ -63,6 +66,8 @@ pub struct Control {
     sleeper: Sleeper,
     deep: AtomicBool,
     tick: AtomicU32,
+    /// How many tasks it has woken for the driver.
+    readiness: CachePadded<AtomicU64>,
 }
 
 impl Control {
@@ -70,6 +75,12 @@ impl Control {
     #[inline]
     pub fn tick(&self) -> u32 {
         self.tick.load(Relaxed)
+    }
+
+    /// How many tasks it has woken for the driver.
+    #[must_use]
+    pub fn readiness(&self) -> u64 {
+        self.readiness.load(Relaxed)
     }
 
     /// Announces that the poller thread is about to sleep without a limit (O2).
@@ -138,6 +149,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         }
         shared.poller.tick.store(shared.poller.tick().wrapping_add(1), Relaxed);
         watch(shared, &mut seen);
+        metrics::watch(shared);
     }
     if holding {
         shared.polling.store(false, Release);
@@ -165,6 +177,8 @@ fn wait(shared: &Shared, holding: bool, timeout: Option<Duration>) -> bool {
     }
     let _ = sleeper.awake();
     let events = !ready.is_empty();
+    let readiness = &shared.poller.readiness;
+    readiness.store(readiness.load(Relaxed) + ready.len() as u64, Relaxed);
     ready.schedule();
     events
 }

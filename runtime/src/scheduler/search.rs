@@ -33,6 +33,17 @@ impl Worker {
     /// Returns what it found, or nothing when there may be something in the worker's own queues.
     #[inline(never)]
     pub(super) fn search(&self) -> Option<TaskRef> {
+        let counters = &self.remote().counters;
+        counters.count_miss();
+        self.tell_queued();
+        let found = self.look_round();
+        if found.is_some() {
+            counters.count_find();
+        }
+        found
+    }
+
+    fn look_round(&self) -> Option<TaskRef> {
         if let Some(task) = self.take_injected() {
             return Some(task);
         }
@@ -101,22 +112,30 @@ impl Worker {
                 // On the last round, and only of one that has not switched since the last but one.
                 && let Some(task) = self.shared().remotes[victim].take_run_next()
             {
-                return Some(task);
+                return self.stolen(task);
             }
         }
         None
     }
 
+    #[cold]
+    fn stolen(&self, task: TaskRef) -> Option<TaskRef> {
+        self.remote().counters.count_steal();
+        Some(task)
+    }
+
     fn steal_from(&self, victim: usize) -> Option<TaskRef> {
         let remote = &self.shared().remotes[victim];
         let spawned = self.spawned.steal_from(&remote.spawned, STEAL_LIMIT);
-        spawned.or_else(|| self.woken.steal_from(&remote.woken, STEAL_LIMIT))
+        let stolen = spawned.or_else(|| self.woken.steal_from(&remote.woken, STEAL_LIMIT));
+        stolen.and_then(|task| self.stolen(task))
     }
 
     /// Sleeps until there may be something to run.
     fn sleep(&self) {
         let shared = self.shared();
         while self.slab().collect() {}
+        self.remote().counters.fall_asleep(shared.now());
         shared.idle.sleep(self.index(), self.searching.replace(false));
         let mut trimmed = false;
         loop {
@@ -172,11 +191,13 @@ impl Worker {
             }
         }
         shared.polling.store(false, Release);
+        self.remote().counters.count_readiness(ready.len());
         (sleeper.awake(), is_over(until))
     }
 
     /// Takes the worker off the list of sleepers, unless who woke it did.
     fn end_sleep(&self, woke: Woke) {
+        self.remote().counters.wake_up(self.shared().now(), woke != Woke::Unasked);
         let woke = match woke {
             Woke::Unasked if self.shared().idle.cancel_sleep(self.index()) => Woke::Searching,
             // Somebody took us off the list; the wake that goes with it is on its way (D3).

@@ -58,11 +58,11 @@ pub(crate) struct Worker {
     /// Roaming tasks that are ready, and what came from the injector; oldest first.
     pub(super) woken: Deque,
     /// Ready tasks whose home this is; oldest first.
-    local: TaskList,
+    pub(super) local: TaskList,
     /// Those of them that let all others go before.
-    yielded: TaskList,
+    pub(super) yielded: TaskList,
     /// The run-next slot for a task whose home this is.
-    next_local: Cell<Option<NonNull<Header>>>,
+    pub(super) next_local: Cell<Option<NonNull<Header>>>,
     current: Cell<*const Header>,
     pub(super) stacks: UnsafeCell<StackCache>,
     slab: Slab,
@@ -75,8 +75,11 @@ pub(crate) struct Worker {
     streak: Cell<u32>,
     budget: Cell<u32>,
     no_suspend: Cell<u32>,
-    /// How many suspended tasks may be in the middle of their unwinding. They stay with this worker: the panic count is its OS thread's.
-    unwinding: Cell<u32>,
+    /// Why a resume takes care: how many suspended tasks may be in the middle of their unwinding (they stay with this worker, since the panic count is its
+    /// OS thread's); and whether a sample is on its way, see `sample.rs`.
+    pub(super) care: Cell<u32>,
+    /// Our index, unless the next wake is to be a sample.
+    pub(super) wakes_here: Cell<u32>,
     rng: Cell<u32>,
     ids: Cell<(u64, u64)>,
     /// Whether the next spawn is to be placed in turn, and whose turn it is.
@@ -121,7 +124,8 @@ impl Worker {
             streak: Cell::new(0),
             budget: Cell::new(BUDGET),
             no_suspend: Cell::new(0),
-            unwinding: Cell::new(0),
+            care: Cell::new(0),
+            wakes_here: Cell::new(index as u32),
             rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
             ids: Cell::new((0, 0)),
             spread: Cell::new(false),
@@ -159,6 +163,10 @@ impl Worker {
     #[inline]
     pub(crate) fn index(&self) -> usize {
         self.index
+    }
+
+    pub(super) fn tick(&self) -> u32 {
+        self.tick.get()
     }
 
     #[inline]
@@ -295,6 +303,7 @@ impl Worker {
             // SAFETY: the inbox's reference (R4).
             self.local.push_back(unsafe { TaskRef::from_raw(node) });
         });
+        self.heed_probe();
     }
 
     /// What a worker looks at now and then even though it has work.
@@ -304,6 +313,7 @@ impl Worker {
         let is_aged = looks >= AGING;
         self.since_drained.set(if is_aged { 0 } else { looks });
         self.maintain_in.set(MAINTENANCE);
+        self.sample();
         self.remote().poke.store(false, Relaxed);
         self.expire_timers();
         self.poll_driver();
@@ -338,6 +348,7 @@ impl Worker {
             return false;
         }
         let any = !ready.is_empty();
+        self.remote().counters.count_readiness(ready.len());
         ready.schedule();
         any
     }
@@ -370,8 +381,8 @@ impl Worker {
                 return self.shared.send_home(task);
             }
             task.home.set(self.index as u32);
-            if self.unwinding.get() > 0 {
-                self.resume_unwinding(&task);
+            if self.care.get() > 0 {
+                self.resume_with_care(&task);
             }
             self.current.set(task.into_raw().as_ptr());
         }
@@ -411,8 +422,8 @@ impl Worker {
                         return;
                     }
                     task.home.set(self.index as u32);
-                    if self.unwinding.get() > 0 {
-                        self.resume_unwinding(task);
+                    if self.care.get() > 0 {
+                        self.resume_with_care(task);
                     }
                 }
                 Step::Ended => {
@@ -445,21 +456,8 @@ impl Worker {
             }
         } else {
             task.started().counted.set(true);
-            self.unwinding.set(self.unwinding.get() + 1);
+            self.care.set(self.care.get() + 1);
         }
-    }
-
-    /// The reverse: a task that may be unwinding runs again.
-    #[cold]
-    fn resume_unwinding(&self, task: &Header) {
-        if task.started().counted.replace(false) {
-            self.unwinding.set(self.unwinding.get() - 1);
-        }
-    }
-
-    /// Whether a task of this worker, other than the one that runs, may be in the middle of its unwinding.
-    pub(crate) fn has_unwinding_tasks(&self) -> bool {
-        self.unwinding.get() > 0
     }
 
     /// Whether the runtime is ending, and the task that runs is to let its worker see it.
@@ -601,7 +599,7 @@ impl Worker {
     /// Queues a task whose wait was won.
     #[inline]
     pub(crate) fn wake(&self, task: TaskRef) {
-        if task.home.get() == self.index as u32 && self.next_local.get().is_none() {
+        if task.home.get() == self.wakes_here.get() && self.next_local.get().is_none() {
             self.next_local.set(Some(task.into_raw()));
         } else {
             self.wake_behind_others(task);
@@ -610,6 +608,9 @@ impl Worker {
 
     #[inline(never)]
     fn wake_behind_others(&self, task: TaskRef) {
+        if self.is_sampling() {
+            return self.wake_as_sample(task);
+        }
         let home = task.home.get();
         if home == self.index as u32 {
             self.local.push_back(task);

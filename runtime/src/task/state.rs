@@ -402,6 +402,12 @@ impl State {
         }
     }
 
+    /// The number of the latest wait.
+    #[must_use]
+    pub fn epoch_of_wait(&self) -> u32 {
+        Self::epoch(self.0.load(Relaxed))
+    }
+
     /// Where the task is just now.
     #[must_use]
     pub fn place(&self) -> Place {

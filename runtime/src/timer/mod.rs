@@ -69,6 +69,11 @@ impl Timers {
         next
     }
 
+    /// How many deadlines lie ahead.
+    pub(crate) fn len(&self) -> usize {
+        self.wheel.lock().len()
+    }
+
     /// Claims every wait whose deadline has passed.
     pub(crate) fn expire(&self, now: Nanos, ready: &mut Batch) {
         let mut wheel = self.wheel.lock();

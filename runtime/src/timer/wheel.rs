@@ -168,7 +168,6 @@ impl<T> Wheel<T> {
     }
 
     /// Returns the number of linked entries.
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len
     }
