@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::subject::{Kind, Order, Primitive, Role};
+use crate::subject::{Hogs, Kind, Order, Primitive, Role};
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
@@ -61,7 +61,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 33] = [
+pub(crate) static ALL: [Bench; 38] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -79,6 +79,26 @@ pub(crate) static ALL: [Bench; 33] = [
     Bench::new("timers_cancel", "two green threads hand a turn to each other, each wait limited to 10 s; per round trip", |context| {
         micro::pingpong(context, Some(LIMIT))
     }),
+    Bench::new("timers_sleep_100k", "100 000 green threads sleep once, for 0.5 to 1 s; how late", |context| {
+        micro::timers_sleep(context, context.kind.sizes().idle_100k, Duration::from_millis(500))
+    })
+    .differs(|kind| reduction(kind.sizes().idle_100k, 100_000, "green threads")),
+    Bench::new("timers_sleep_1m", "1 000 000 green threads sleep once, for 3 to 6 s; how late", |context| {
+        let count = context.kind.sizes().idle_1m.ok_or_else(|| Error::new("more than this subject can have"))?;
+        micro::timers_sleep(context, count, Duration::from_secs(3))
+    })
+    .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
+    Bench::new("tick_idle", "a tick of 1 ms while nothing else runs; how late", |context| {
+        micro::ticks(context, 1500, Hogs::None)
+    }),
+    Bench::new("starvation_computing", "ticks of 1 ms beside two that compute for 50 ms and yield; how late", |context| {
+        micro::ticks(context, 2000, Hogs::Computing)
+    })
+    .can_run(Kind::can_be_starved),
+    Bench::new("starvation_blocking", "ticks of 1 ms beside two that block an OS thread for 50 ms and yield; how late", |context| {
+        micro::ticks(context, 2000, Hogs::Blocking)
+    })
+    .can_run(Kind::can_be_starved),
     Bench::new("skynet", "tree of green threads, 10 children each, 10^6 leaves; per green thread", micro::skynet)
         .differs(|kind| reduction(10usize.pow(kind.sizes().skynet_depth), 1_000_000, "leaves")),
     Bench::new("fib", "fib(27), one of the two calls spawned each time; per spawn", micro::fib)

@@ -35,6 +35,12 @@ pub(crate) static CONNECTIONS: Metric = Metric::new("connections", "1/s", Better
 pub(crate) static P50: Metric = Metric::new("p50", "us", Better::Lower);
 pub(crate) static P99: Metric = Metric::new("p99", "us", Better::Lower);
 pub(crate) static P999: Metric = Metric::new("p99.9", "us", Better::Lower);
+pub(crate) static MAX: Metric = Metric::new("max", "us", Better::Lower);
+pub(crate) static TCP_P50: Metric = Metric::new("tcp_p50", "us", Better::Lower);
+pub(crate) static TCP_P99: Metric = Metric::new("tcp_p99", "us", Better::Lower);
+pub(crate) static TCP_MAX: Metric = Metric::new("tcp_max", "us", Better::Lower);
+pub(crate) static CPU_SLEEPER: Metric = Metric::new("cpu_per_sleeper", "ns", Better::Lower);
+pub(crate) static CPUS: Metric = Metric::new("cpus", "CPUs", Better::Lower);
 pub(crate) static CPU_REQUEST: Metric = Metric::new("cpu_per_request", "us", Better::Lower);
 pub(crate) static CPU_MESSAGE: Metric = Metric::new("cpu_per_message", "us", Better::Lower);
 pub(crate) static CPU_CONNECTION: Metric = Metric::new("cpu_per_connection", "us", Better::Lower);
@@ -58,6 +64,12 @@ static ALL: &[&Metric] = &[
     &P50,
     &P99,
     &P999,
+    &MAX,
+    &TCP_P50,
+    &TCP_P99,
+    &TCP_MAX,
+    &CPU_SLEEPER,
+    &CPUS,
     &CPU_REQUEST,
     &CPU_MESSAGE,
     &CPU_CONNECTION,

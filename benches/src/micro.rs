@@ -10,8 +10,10 @@ use hdrhistogram::Histogram;
 
 use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
-use crate::metric::{FIRST, P50, P99, PEAK, RESIDENT, TIME};
-use crate::subject::{self, Demand, Order, Primitive, Subject};
+use crate::metric::{
+    CPU_SLEEPER, CPUS, FIRST, MAX, Metric, P50, P99, PEAK, RESIDENT, TCP_MAX, TCP_P50, TCP_P99, TIME,
+};
+use crate::subject::{self, Demand, Hogs, Late, Naps, Order, Primitive, Subject, Ticks};
 
 /// A trial this long has warmed everything up.
 const WARM: Duration = Duration::from_millis(60);
@@ -175,6 +177,43 @@ pub(crate) fn wake_latency(context: &Context) -> Result<Figures> {
     }
     let quantile_us = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
     Ok(vec![(&P50, quantile_us(0.5)), (&P99, quantile_us(0.99))])
+}
+
+/// The lateness of green threads that sleep once each, over a range long enough for all to be started meanwhile.
+pub(crate) fn timers_sleep(context: &Context, count: usize, span: Duration) -> Result<Figures> {
+    let subject = start(context, Demand::ManySpawns)?;
+    let late = Late::leaked(count);
+    let before = subject.cpu_time()?;
+    subject.sleep_all(Naps { count, shortest: span, spread: span }, late)?;
+    let cpu = subject.cpu_time()? - before;
+    let mut figures = vec![(&CPU_SLEEPER, nanos_each(cpu, count as f64))];
+    figures.extend(lateness(late, count, [&P50, &P99, &MAX])?);
+    Ok(figures)
+}
+
+/// The lateness of ticks beside hogs.
+pub(crate) fn ticks(context: &Context, count: usize, hogs: Hogs) -> Result<Figures> {
+    let subject = start(context, Demand::Usual)?;
+    let ticks = Ticks::new(count, hogs);
+    let (before, begin) = (subject.cpu_time()?, Instant::now());
+    subject.ticks(ticks)?;
+    let cpus = (subject.cpu_time()? - before).as_secs_f64() / begin.elapsed().as_secs_f64();
+    let mut figures = lateness(ticks.timer, count, [&P50, &P99, &MAX])?;
+    if hogs == Hogs::None {
+        figures.push((&CPUS, cpus));
+    } else {
+        figures.extend(lateness(ticks.tcp, count, [&TCP_P50, &TCP_P99, &TCP_MAX])?);
+    }
+    Ok(figures)
+}
+
+/// The median, the 99th percentile and the greatest, in microseconds.
+fn lateness(late: &Late, count: usize, metrics: [&'static Metric; 3]) -> Result<Figures> {
+    let mut all = late.all();
+    check("the number of those that may be late", all.len() as u64, count as u64)?;
+    all.sort_unstable();
+    let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize] as f64 / 1e3;
+    Ok(metrics.into_iter().zip([0.5, 0.99, 1.0].map(at)).collect())
 }
 
 #[cfg(test)]

@@ -41,11 +41,20 @@ fn duration(time: libc::timeval) -> Duration {
 
 /// The CPU time that the calling OS thread has used.
 pub(crate) fn thread_cpu_time() -> Duration {
+    clock(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
+/// The time by a clock that all processes of the machine share.
+pub(crate) fn monotonic() -> Duration {
+    clock(libc::CLOCK_MONOTONIC)
+}
+
+fn clock(number: libc::clockid_t) -> Duration {
     let mut time = libc::timespec { tv_sec: 0, tv_nsec: 0 };
     // SAFETY: `time` is a valid place for one `timespec`.
-    let failed = unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut time) } != 0;
-    assert!(!failed, "the clock of the own thread can be read");
-    // CPU time is never negative, and the nanoseconds are below a billion.
+    let failed = unsafe { libc::clock_gettime(number, &raw mut time) } != 0;
+    assert!(!failed, "these clocks can be read");
+    // Neither time is ever negative, and the nanoseconds are below a billion.
     Duration::new(time.tv_sec.unsigned_abs(), time.tv_nsec.unsigned_abs() as u32)
 }
 

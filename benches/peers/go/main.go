@@ -96,6 +96,16 @@ func command(name string, n []int) string {
 		return fmt.Sprint(idle(n[0]))
 	case "wakes":
 		return wakes(n[0])
+	case "sleep_all":
+		return sleepAll(n[0], time.Duration(n[1])*time.Millisecond, time.Duration(n[2])*time.Millisecond)
+	case "ticks_none":
+		return ticks(n[0], "none", "")
+	case "ticks_computing":
+		return ticks(n[0], "computing", strconv.Itoa(n[1]))
+	case "ticks_blocking":
+		return ticks(n[0], "blocking", strconv.Itoa(n[1]))
+	case "cpu":
+		return fmt.Sprint(processCPU())
 	case "peak":
 		return fmt.Sprint(status("VmHWM:") * 1024)
 	default:

@@ -6,6 +6,7 @@
 
 use std::cell::RefCell;
 use std::io::{BufRead, BufReader, Write};
+use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -13,16 +14,18 @@ use std::time::Duration;
 
 use super::Subject;
 use super::files::Order;
+use super::lateness::{Hogs, Late, Naps, Ticks, send_ticks_on};
 use super::primitives::{Done, Primitive};
 use super::serving::{Announce, Serve, Service, unix_path};
 use crate::error::{Error, Result};
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
-const SOURCES: [(&str, &str); 5] = [
+const SOURCES: [(&str, &str); 6] = [
     ("main.go", include_str!("../../peers/go/main.go")),
     ("primitives.go", include_str!("../../peers/go/primitives.go")),
     ("serving.go", include_str!("../../peers/go/serving.go")),
+    ("lateness.go", include_str!("../../peers/go/lateness.go")),
     ("files.go", include_str!("../../peers/go/files.go")),
     ("go.mod", include_str!("../../peers/go/go.mod")),
 ];
@@ -174,6 +177,30 @@ impl Subject for Go {
 
     fn peak_bytes(&self) -> Result<u64> {
         Ok(self.ask("peak")?[0])
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        let (shortest, spread) = (naps.shortest.as_millis(), naps.spread.as_millis());
+        let answer = self.ask(&format!("sleep_all {} {shortest} {spread}", naps.count))?;
+        answer.into_iter().for_each(|nanos| late.put(nanos));
+        Ok(())
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        let listener = TcpListener::bind("127.0.0.1:0")?;
+        let port = listener.local_addr()?.port();
+        if ticks.hogs != Hogs::None {
+            send_ticks_on(move || Ok(listener.accept()?.0), ticks.count);
+        }
+        let answer = self.ask(&format!("ticks_{} {} {port}", ticks.hogs.name(), ticks.count))?;
+        let (timer, tcp) = answer.split_at_checked(ticks.count).ok_or_else(|| Error::new("too few ticks"))?;
+        timer.iter().for_each(|&nanos| ticks.timer.put(nanos));
+        tcp.iter().for_each(|&nanos| ticks.tcp.put(nanos));
+        Ok(())
+    }
+
+    fn cpu_time(&self) -> Result<Duration> {
+        Ok(Duration::from_nanos(self.ask("cpu")?[0]))
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use may::coroutine::{self, Coroutine, JoinHandle, yield_now};
 use may::go;
 
+use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
 use super::{Demand, STARTED, StartLine, Subject, leaves, resident_growth};
@@ -150,6 +151,14 @@ impl Subject for May {
             waiter.coroutine().unpark();
             Ok(())
         })
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        join(go!(move || lateness::may::sleep_all(naps, late)))?
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        join(go!(move || lateness::may::run(ticks)))?
     }
 }
 

@@ -11,6 +11,7 @@ mod files;
 mod generator;
 mod go;
 mod http;
+mod lateness;
 mod may;
 mod primitives;
 mod serving;
@@ -30,6 +31,7 @@ use crate::sys;
 pub(crate) use files::{Order, sum_of_marks, write as write_file};
 pub(crate) use generator::generator;
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
+pub(crate) use lateness::{Hogs, Late, Naps, Ticks};
 pub(crate) use primitives::{Done, Primitive};
 pub(crate) use serving::{Role, Serve, Service};
 use threads::Channels;
@@ -136,6 +138,11 @@ impl Kind {
         self.is_runtime() && self != Self::May
     }
 
+    /// Whether it comes to its other work beside green threads that yield for ever.
+    pub(crate) fn can_be_starved(self) -> bool {
+        self.is_runtime() && self != Self::May
+    }
+
     /// Whether it can make use of so many workers.
     pub(crate) fn can_have(self, workers: usize) -> bool {
         !self.is_limit() || workers == 1
@@ -205,9 +212,20 @@ pub(crate) trait Subject: Serve {
     /// An OS thread wakes a waiting green thread while nothing else runs; returns nanoseconds from the wake until it ran.
     fn wakes(&self, samples: usize) -> Result<Vec<u64>>;
 
+    /// Starts green threads that sleep once, each another time, and waits for all; puts down how late each woke.
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()>;
+
+    /// Puts down how late each tick is.
+    fn ticks(&self, ticks: Ticks) -> Result<()>;
+
     /// Reads so many blocks of a file, and sums up their marks. An error if it has no files.
     fn read_file(&self, _path: &Path, _order: Order, _count: u64) -> Result<Done> {
         Err(Error::new("no files"))
+    }
+
+    /// The CPU time that the subject's process has used.
+    fn cpu_time(&self) -> Result<Duration> {
+        Ok(sys::cpu_time())
     }
 
     /// The most memory that was ever resident, in bytes.

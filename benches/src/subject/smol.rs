@@ -17,6 +17,7 @@ use smol::net::{TcpListener, TcpStream, UdpSocket};
 use smol::{Executor, Task, Timer};
 
 use super::files::{self, Order};
+use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use super::{STARTED, StartLine, Subject, leaves, resident_growth};
@@ -218,6 +219,14 @@ impl Subject for Smol {
         };
         self.executor.spawn(wait).detach();
         relay.drive(samples, || wake.try_send(()).map_err(|error| Error::new(error.to_string())))
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        self.run(lateness::sleep_all_smol(self.executor, naps, late))
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        self.run(lateness::run_smol(self.executor, ticks))
     }
 }
 

@@ -15,6 +15,7 @@ use sward::thread::{self, JoinHandle, Thread, spawn};
 
 use super::files::{self, Order};
 use super::http;
+use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Role, Serve, Service};
 use super::{STARTED, StartLine, Subject, leaves, resident_growth};
@@ -171,6 +172,14 @@ impl Subject for Sward {
             waiter.unpark();
             Ok(())
         })
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        self.runtime.run(move || lateness::sward::sleep_all(naps, late))
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        self.runtime.run(move || lateness::sward::run(ticks))
     }
 }
 

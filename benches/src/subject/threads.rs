@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
 use super::files::{self, Order};
+use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
 use super::{STARTED, StartLine, Subject, leaves, resident_growth};
@@ -150,6 +151,14 @@ impl Subject for Threads {
             waiter.thread().unpark();
             Ok(())
         })
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        lateness::threads::sleep_all(naps, late)
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        lateness::threads::run(ticks)
     }
 }
 

@@ -18,6 +18,7 @@ use tokio::task::{JoinHandle, yield_now};
 
 use super::files::{self, Order};
 use super::http;
+use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use super::{STARTED, StartLine, Subject, leaves, resident_growth};
@@ -176,6 +177,14 @@ impl Subject for Tokio {
             wake.notify_one();
             Ok(())
         })
+    }
+
+    fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
+        self.run(lateness::sleep_all_tokio(naps, late))?
+    }
+
+    fn ticks(&self, ticks: Ticks) -> Result<()> {
+        self.run(lateness::run_tokio(ticks))?
     }
 }
 
