@@ -20,7 +20,7 @@ usage: sward-benches [OPTIONS]              the server benchmark, under two minu
 options:
   --workers N    only with N workers (default: once with 1, once with all)
   --rounds N     rounds for the medians (default: 3)
-  --peers A,B    only these peers: threads, tokio, smol, may, go; or none
+  --peers A,B    only these peers: threads, tokio, smol, may, rayon, go; or none
   --json FILE    write the figures there too
   --check FILE   compare with figures that were written before; worse ones end with exit code 3
   --worse SHARE  what counts as worse (default: 0.15 for the ratio to a peer, 0.02 for instructions)

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::subject::{Hogs, Kind, Order, Primitive, Role};
+use crate::subject::{Frames, Hogs, Kind, NUMBERS, Order, Primitive, ROWS, Role, SUM_OF_ROWS};
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
@@ -35,6 +35,8 @@ pub(crate) struct Bench {
     /// figures for one item are comparable.
     pub(crate) differs: fn(Kind) -> Option<String>,
     pub(crate) can_run: fn(Kind) -> bool,
+    /// With how many workers, if not with those that the run is for.
+    pub(crate) workers: Option<usize>,
     pub(crate) measure: fn(&Context) -> Result<Figures>,
 }
 
@@ -46,11 +48,16 @@ impl PartialEq for Bench {
 
 impl Bench {
     const fn new(name: &'static str, about: &'static str, measure: fn(&Context) -> Result<Figures>) -> Self {
-        Self { name, about, differs: |_| None, can_run: Kind::is_runtime, measure }
+        Self { name, about, differs: |_| None, can_run: Kind::is_runtime, workers: None, measure }
     }
 
     const fn differs(mut self, differs: fn(Kind) -> Option<String>) -> Self {
         self.differs = differs;
+        self
+    }
+
+    const fn workers(mut self, workers: usize) -> Self {
+        self.workers = Some(workers);
         self
     }
 
@@ -61,7 +68,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 38] = [
+pub(crate) static ALL: [Bench; 48] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -103,13 +110,26 @@ pub(crate) static ALL: [Bench; 38] = [
         .differs(|kind| reduction(10usize.pow(kind.sizes().skynet_depth), 1_000_000, "leaves")),
     Bench::new("fib", "fib(27), one of the two calls spawned each time; per spawn", micro::fib)
         .differs(|kind| (kind.sizes().fib != 27).then(|| format!("fib({}) instead of fib(27)", kind.sizes().fib))),
-    Bench::new("idle_memory_100k", "100 000 green threads that wait; bytes each", |context| {
-        micro::idle_memory(context, context.kind.sizes().idle_100k)
+    Bench::new("mandelbrot_rows", "512 rows of 512 points, a green thread for each; per row", |context| {
+        micro::computing(context, f64::from(ROWS), SUM_OF_ROWS, |subject| subject.mandelbrot())
     })
+    .can_run(Kind::can_compute),
+    Bench::new("quicksort", "2^21 numbers, one part of two lent to a green thread each time; per number", |context| {
+        micro::computing(context, NUMBERS as f64, NUMBERS as u64, |subject| subject.quicksort())
+    })
+    .can_run(Kind::can_lend),
+    Bench::new("idle_memory_100k", "100 000 green threads that wait; bytes each", |context| {
+        micro::idle_memory(context, context.kind.sizes().idle_100k, Frames::Shallow)
+    })
+    .differs(|kind| reduction(kind.sizes().idle_100k, 100_000, "green threads")),
+    Bench::new("idle_memory_deep", "the same, after a call through 6 KiB of frames that has returned; bytes each", |context| {
+        micro::idle_memory(context, context.kind.sizes().idle_100k, Frames::Deep)
+    })
+    .can_run(Kind::has_stacks)
     .differs(|kind| reduction(kind.sizes().idle_100k, 100_000, "green threads")),
     Bench::new("idle_memory_1m", "1 000 000 green threads that wait; bytes each", |context| {
         let count = context.kind.sizes().idle_1m;
-        micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?)
+        micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?, Frames::Shallow)
     })
     .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
     Bench::new("tcp_echo_1", "a connection with one message of 64 bytes in flight", |context| {
@@ -163,11 +183,7 @@ pub(crate) static ALL: [Bench; 38] = [
         micro::primitive(context, Primitive::ChanPingpong)
     })
     .can_run(Kind::has_channels)
-    .differs(|kind| match kind {
-        Kind::Tokio | Kind::Smol => Some("channels of capacity 1, having none that hands over".into()),
-        Kind::May => Some(UNBOUNDED.into()),
-        _ => None,
-    }),
+    .differs(hands_over_otherwise),
     Bench::new("chan_mpsc", "4 producers and a consumer, capacity 1024; per message", |context| {
         micro::primitive(context, Primitive::ChanMpsc)
     })
@@ -184,6 +200,21 @@ pub(crate) static ALL: [Bench; 38] = [
     .can_run(|kind| {
         kind.has_channels() && !matches!(kind, Kind::Threads | Kind::Flume | Kind::Smol | Kind::May)
     }),
+    Bench::new("pingpong_timeout", "as chan_pingpong, each receive limited to 10 s; per round trip", |context| {
+        micro::primitive(context, Primitive::PingpongTimeout)
+    })
+    .can_run(Kind::has_channels)
+    .differs(hands_over_otherwise),
+    Bench::new("pipeline", "8 stages with a channel of capacity 16 before each; per message", |context| {
+        micro::primitive(context, Primitive::Pipeline)
+    })
+    .can_run(Kind::has_channels)
+    .differs(may_is_unbounded),
+    scaling("scaling_1", 1),
+    scaling("scaling_2", 2),
+    scaling("scaling_4", 4),
+    scaling("scaling_8", 8),
+    scaling("scaling_16", 16),
     Bench::new("mutex_uncontended", "lock, add, unlock; each", |context| {
         micro::primitive(context, Primitive::MutexUncontended)
     }),
@@ -207,6 +238,23 @@ pub(crate) static ALL: [Bench; 38] = [
 const LIMIT: Duration = Duration::from_secs(10);
 
 const UNBOUNDED: &str = "unbounded channels, having no others";
+
+/// The same work with more and more workers, whatever the number of CPUs.
+const fn scaling(name: &'static str, workers: usize) -> Bench {
+    const ABOUT: &str =
+        "32 producers, each with a consumer and a channel of capacity 16, both hash; per message";
+    Bench::new(name, ABOUT, |context| micro::primitive(context, Primitive::Pairs))
+        .workers(workers)
+        .differs(may_is_unbounded)
+}
+
+fn hands_over_otherwise(kind: Kind) -> Option<String> {
+    match kind {
+        Kind::Tokio | Kind::Smol => Some("channels of capacity 1, having none that hands over".into()),
+        Kind::May => Some(UNBOUNDED.into()),
+        _ => None,
+    }
+}
 
 fn may_is_unbounded(kind: Kind) -> Option<String> {
     (kind == Kind::May).then(|| UNBOUNDED.into())
@@ -245,7 +293,7 @@ mod tests {
     fn a_family_finds_its_members() {
         assert_eq!(names("tcp_echo"), ["tcp_echo_1", "tcp_echo_64", "tcp_echo_1000"]);
         assert_eq!(names("yield"), ["yield_2", "yield_1000"]);
-        assert_eq!(names("idle_memory"), ["idle_memory_100k", "idle_memory_1m"]);
+        assert_eq!(names("idle_memory"), ["idle_memory_100k", "idle_memory_deep", "idle_memory_1m"]);
         assert_eq!(names("tcp"), names("tcp_echo"));
         assert!(names("nothing").is_empty());
         assert!(names("").is_empty());

@@ -9,7 +9,7 @@ use crate::sys;
 /// The lock file of this workspace says which versions were built.
 const LOCK: &str = include_str!(concat!(env!("OUT_DIR"), "/Cargo.lock"));
 /// The packages whose versions decide what a peer can do.
-const PACKAGES: [&str; 10] = [
+const PACKAGES: [&str; 11] = [
     "async-channel",
     "async-executor",
     "async-io",
@@ -17,6 +17,7 @@ const PACKAGES: [&str; 10] = [
     "generator",
     "hyper",
     "may",
+    "rayon",
     "smol",
     "sward",
     "tokio",

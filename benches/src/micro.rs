@@ -13,7 +13,9 @@ use crate::error::{Error, Result};
 use crate::metric::{
     CPU_SLEEPER, CPUS, FIRST, MAX, Metric, P50, P99, PEAK, RESIDENT, TCP_MAX, TCP_P50, TCP_P99, TIME,
 };
-use crate::subject::{self, Demand, Hogs, Late, Naps, Order, Primitive, Subject, Ticks};
+use crate::subject::{
+    self, Compute, Demand, Done, Frames, Hogs, Late, Naps, Order, Primitive, Subject, Ticks,
+};
 
 /// A trial this long has warmed everything up.
 const WARM: Duration = Duration::from_millis(60);
@@ -136,9 +138,9 @@ fn fibonacci(n: u32) -> u64 {
     (0..n).fold((0, 1), |(a, b), _| (b, a + b)).0
 }
 
-pub(crate) fn idle_memory(context: &Context, count: usize) -> Result<Figures> {
+pub(crate) fn idle_memory(context: &Context, count: usize, frames: Frames) -> Result<Figures> {
     let subject = start(context, Demand::Usual)?;
-    Ok(vec![(&RESIDENT, subject.idle(count)? as f64 / count as f64)])
+    Ok(vec![(&RESIDENT, subject.idle(count, frames)? as f64 / count as f64)])
 }
 
 /// Reads a file that was just written, so it is in the page cache.
@@ -177,6 +179,21 @@ pub(crate) fn wake_latency(context: &Context) -> Result<Figures> {
     }
     let quantile_us = |quantile| latencies.value_at_quantile(quantile) as f64 / 1e3;
     Ok(vec![(&P50, quantile_us(0.5)), (&P99, quantile_us(0.99))])
+}
+
+/// Work for all CPUs, which are not waited for by anything.
+pub(crate) fn computing(
+    context: &Context,
+    items: f64,
+    result: u64,
+    run: fn(&dyn Compute) -> Result<Done>,
+) -> Result<Figures> {
+    let subject = subject::start_computing(context.kind, context.workers)?;
+    repeated(items, || {
+        let done = run(&*subject)?;
+        check("the result", done.count, result)?;
+        Ok(done.time)
+    })
 }
 
 /// The lateness of green threads that sleep once each, over a range long enough for all to be started meanwhile.

@@ -54,7 +54,8 @@ impl Plan {
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for &bench in &self.benches {
-            for &workers in &self.workers {
+            let own = bench.workers.map(|workers| vec![workers]);
+            for &workers in own.as_ref().unwrap_or(&self.workers) {
                 let kinds = self
                     .kinds
                     .iter()

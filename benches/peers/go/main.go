@@ -14,6 +14,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -92,8 +93,22 @@ func command(name string, n []int) string {
 	case "generator":
 		sum := generator(n[0])
 		return fmt.Sprint(time.Since(start).Nanoseconds(), sum)
+	case "mandelbrot":
+		sum := mandelbrot()
+		return fmt.Sprint(time.Since(start).Nanoseconds(), sum)
+	case "quicksort":
+		all := unsorted()
+		start = time.Now()
+		quicksort(all)
+		elapsed := time.Since(start).Nanoseconds()
+		if !slices.IsSorted(all) {
+			fail("not sorted")
+		}
+		return fmt.Sprint(elapsed, len(all))
 	case "idle":
-		return fmt.Sprint(idle(n[0]))
+		return fmt.Sprint(idle(n[0], false))
+	case "idle_deep":
+		return fmt.Sprint(idle(n[0], true))
 	case "wakes":
 		return wakes(n[0])
 	case "sleep_all":
@@ -253,12 +268,24 @@ func generator(count int) uint64 {
 	}
 }
 
-func idle(count int) uint64 {
+// A frame of 6 KiB.
+//
+//go:noinline
+func callDeep(at int) byte {
+	var frame [6 << 10]byte
+	frame[at] = 1
+	return frame[at/2]
+}
+
+func idle(count int, deep bool) uint64 {
 	var started atomic.Int64
 	gate := make(chan struct{})
 	before := resident()
 	for range count {
 		go func() {
+			if deep {
+				_ = callDeep(int(started.Load()) % 1024)
+			}
 			started.Add(1)
 			<-gate
 		}()

@@ -4,6 +4,7 @@ package main
 import (
 	"runtime"
 	"sync"
+	"time"
 )
 
 const (
@@ -14,6 +15,9 @@ const (
 	contenders     = 8
 	writeEach      = 32
 	permits        = 4
+	receiveLimit   = 10 * time.Second
+	stages         = 8
+	pairCount      = 32
 )
 
 // Each answers with a number by which to see that all was done.
@@ -22,6 +26,9 @@ var primitives = map[string]func(int) uint64{
 	"chan_mpsc":          func(n int) uint64 { return channel(n, 1) },
 	"chan_mpmc":          func(n int) uint64 { return channel(n, consumers) },
 	"chan_select":        chanSelect,
+	"pingpong_timeout":   pingpongTimeout,
+	"pipeline":           pipeline,
+	"pairs":              pairs,
 	"mutex_uncontended":  mutexUncontended,
 	"mutex_contended":    mutexContended,
 	"rwlock_read_mostly": rwlockReadMostly,
@@ -100,6 +107,93 @@ func chanSelect(messages int) uint64 {
 		case message := <-d:
 			count += message
 		}
+	}
+	return count
+}
+
+// As pingpongLimited, with messages.
+func pingpongTimeout(rounds int) uint64 {
+	ping, pong := make(chan uint64), make(chan uint64)
+	receive := func(timer *time.Timer, from <-chan uint64) uint64 {
+		timer.Reset(receiveLimit)
+		select {
+		case message := <-from:
+			timer.Stop()
+			return message
+		case <-timer.C:
+			fail("the limit is never reached")
+			return 0
+		}
+	}
+	go func() {
+		timer := time.NewTimer(receiveLimit)
+		for range rounds {
+			pong <- receive(timer, ping) + 1
+		}
+	}()
+	timer := time.NewTimer(receiveLimit)
+	count := uint64(0)
+	for range rounds {
+		ping <- count
+		count = receive(timer, pong)
+	}
+	return count
+}
+
+func pipeline(messages int) uint64 {
+	first := make(chan uint64, selectCapacity)
+	go func() {
+		for range messages {
+			first <- 0
+		}
+		close(first)
+	}()
+	last := first
+	for range stages {
+		before, next := last, make(chan uint64, selectCapacity)
+		go func() {
+			for message := range before {
+				next <- message + 1
+			}
+			close(next)
+		}()
+		last = next
+	}
+	count := uint64(0)
+	for message := range last {
+		count += message / stages
+	}
+	return count
+}
+
+func hashForMessage() uint64 {
+	if chain([]byte("message"), 8) == [32]byte{} {
+		return 0
+	}
+	return 1
+}
+
+func pairs(messages int) uint64 {
+	sums := make(chan uint64, pairCount)
+	for range pairCount {
+		messagesOf := make(chan uint64, selectCapacity)
+		go func() {
+			for range messages / pairCount {
+				messagesOf <- hashForMessage()
+			}
+			close(messagesOf)
+		}()
+		go func() {
+			sum := uint64(0)
+			for one := range messagesOf {
+				sum += one * hashForMessage()
+			}
+			sums <- sum
+		}()
+	}
+	count := uint64(0)
+	for range pairCount {
+		count += <-sums
 	}
 	return count
 }

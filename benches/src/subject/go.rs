@@ -12,20 +12,22 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::time::Duration;
 
-use super::Subject;
+use super::computing::Compute;
 use super::files::Order;
 use super::lateness::{Hogs, Late, Naps, Ticks, send_ticks_on};
 use super::primitives::{Done, Primitive};
 use super::serving::{Announce, Serve, Service, unix_path};
+use super::{Frames, Subject};
 use crate::error::{Error, Result};
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
-const SOURCES: [(&str, &str); 6] = [
+const SOURCES: [(&str, &str); 7] = [
     ("main.go", include_str!("../../peers/go/main.go")),
     ("primitives.go", include_str!("../../peers/go/primitives.go")),
     ("serving.go", include_str!("../../peers/go/serving.go")),
     ("lateness.go", include_str!("../../peers/go/lateness.go")),
+    ("computing.go", include_str!("../../peers/go/computing.go")),
     ("files.go", include_str!("../../peers/go/files.go")),
     ("go.mod", include_str!("../../peers/go/go.mod")),
 ];
@@ -167,8 +169,9 @@ impl Subject for Go {
         Ok(Done { time, count })
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
-        Ok(self.ask(&format!("idle {count}"))?[0])
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
+        let command = if frames == Frames::Deep { "idle_deep" } else { "idle" };
+        Ok(self.ask(&format!("{command} {count}"))?[0])
     }
 
     fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
@@ -201,6 +204,18 @@ impl Subject for Go {
 
     fn cpu_time(&self) -> Result<Duration> {
         Ok(Duration::from_nanos(self.ask("cpu")?[0]))
+    }
+}
+
+impl Compute for Go {
+    fn mandelbrot(&self) -> Result<Done> {
+        let (time, count) = self.time_and_value("mandelbrot")?;
+        Ok(Done { time, count })
+    }
+
+    fn quicksort(&self) -> Result<Done> {
+        let (time, count) = self.time_and_value("quicksort")?;
+        Ok(Done { time, count })
     }
 }
 

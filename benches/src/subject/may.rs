@@ -11,10 +11,11 @@ use std::time::{Duration, Instant};
 use may::coroutine::{self, Coroutine, JoinHandle, yield_now};
 use may::go;
 
+use super::computing::{Compute, for_may};
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
-use super::{Demand, STARTED, StartLine, Subject, leaves, resident_growth};
+use super::{Demand, Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 
@@ -121,12 +122,13 @@ impl Subject for May {
         join(go!(move || blocking::may::run(primitive, count)))?
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         // The pool exists before, so that its stacks are not taken for those of the coroutines.
         join(go!(|| ()))?;
         resident_growth(count, || {
             for _ in 0..count {
-                go!(|| -> () {
+                go!(move || -> () {
+                    frames.call();
                     STARTED.fetch_add(1, Ordering::Release);
                     loop {
                         coroutine::park();
@@ -159,6 +161,12 @@ impl Subject for May {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         join(go!(move || lateness::may::run(ticks)))?
+    }
+}
+
+impl Compute for May {
+    fn mandelbrot(&self) -> Result<Done> {
+        join(go!(for_may::mandelbrot))?
     }
 }
 

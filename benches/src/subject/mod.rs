@@ -6,6 +6,7 @@
 //!
 //! Every method times itself on a green thread of the subject, so entering the runtime is not measured.
 
+mod computing;
 mod epoll;
 mod files;
 mod generator;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use crate::error::{Error, Result};
 use crate::sys;
 
+pub(crate) use computing::{Compute, NUMBERS, ROWS, SUM_OF_ROWS};
 pub(crate) use files::{Order, sum_of_marks, write as write_file};
 pub(crate) use generator::generator;
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
@@ -55,6 +57,8 @@ pub(crate) enum Kind {
     Smol,
     May,
     Go,
+    /// For parallel CPU work only.
+    Rayon,
     /// A bare loop around epoll on one thread, for servers only: the limit.
     Epoll,
     /// Bare coroutines, for generators only: the limit.
@@ -62,7 +66,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::Sward,
         Self::SwardRoaming,
         Self::SwardMessages,
@@ -73,6 +77,7 @@ impl Kind {
         Self::Smol,
         Self::May,
         Self::Go,
+        Self::Rayon,
         Self::Epoll,
         Self::Corosensei,
     ];
@@ -89,6 +94,7 @@ impl Kind {
             Self::Smol => "smol",
             Self::May => "may",
             Self::Go => "go",
+            Self::Rayon => "rayon",
             Self::Epoll => "epoll",
             Self::Corosensei => "corosensei",
         }
@@ -120,7 +126,7 @@ impl Kind {
 
     /// Whether it is a runtime, or a kind of channels.
     pub(crate) fn has_channels(self) -> bool {
-        self != Self::SwardMessages && !self.is_limit()
+        !matches!(self, Self::SwardMessages | Self::Rayon) && !self.is_limit()
     }
 
     /// Whether it is a server that does nothing but answer: the runtimes, and the limit.
@@ -141,6 +147,21 @@ impl Kind {
     /// Whether it comes to its other work beside green threads that yield for ever.
     pub(crate) fn can_be_starved(self) -> bool {
         self.is_runtime() && self != Self::May
+    }
+
+    /// Whether it does CPU work in parallel.
+    pub(crate) fn can_compute(self) -> bool {
+        self.is_runtime() || self == Self::Rayon
+    }
+
+    /// Whether its green threads can borrow from whoever starts them, without the word unsafe.
+    pub(crate) fn can_lend(self) -> bool {
+        self.can_compute() && !matches!(self, Self::Tokio | Self::Smol | Self::May)
+    }
+
+    /// Whether a green thread has a stack of its own.
+    pub(crate) fn has_stacks(self) -> bool {
+        self.is_runtime() && !matches!(self, Self::Tokio | Self::Smol)
     }
 
     /// Whether it can make use of so many workers.
@@ -184,7 +205,7 @@ pub(crate) enum Demand {
 }
 
 /// A runtime with a number of workers; the work it is asked for is the same for all.
-pub(crate) trait Subject: Serve {
+pub(crate) trait Subject: Serve + Compute {
     /// `threads` green threads yield `each` times.
     fn yields(&self, threads: usize, each: u64) -> Result<Duration>;
 
@@ -206,8 +227,8 @@ pub(crate) trait Subject: Serve {
     /// Does so many operations with a channel or a lock. An error if it has none of the kind.
     fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done>;
 
-    /// Starts `count` green threads that wait for something; returns by how many bytes the resident memory grew.
-    fn idle(&self, count: usize) -> Result<u64>;
+    /// Starts `count` green threads that wait for something, after a call or not; returns by how many bytes the resident memory grew.
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64>;
 
     /// An OS thread wakes a waiting green thread while nothing else runs; returns nanoseconds from the wake until it ran.
     fn wakes(&self, samples: usize) -> Result<Vec<u64>>;
@@ -247,7 +268,7 @@ pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dy
         Kind::Smol => Box::new(smol::Smol::new(workers)),
         Kind::May => Box::new(may::May::new(workers, demand)),
         Kind::Go => Box::new(go::Go::new(workers)?),
-        Kind::Epoll | Kind::Corosensei => return Err(Error::new("no runtime")),
+        Kind::Rayon | Kind::Epoll | Kind::Corosensei => return Err(Error::new("no runtime")),
     })
 }
 
@@ -256,6 +277,35 @@ pub(crate) fn start_server(kind: Kind, workers: usize) -> Result<Box<dyn Serve>>
     match kind {
         Kind::Epoll => Ok(Box::new(epoll::Epoll)),
         _ => Ok(start(kind, workers, Demand::Usual)?),
+    }
+}
+
+/// The same, to compute.
+pub(crate) fn start_computing(kind: Kind, workers: usize) -> Result<Box<dyn Compute>> {
+    match kind {
+        Kind::Rayon => Ok(Box::new(computing::Rayon::new(workers)?)),
+        _ => Ok(start(kind, workers, Demand::Usual)?),
+    }
+}
+
+/// What an idle green thread has called before it waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Frames {
+    /// Nothing.
+    Shallow,
+    /// A function with 6 KiB of variables, which has returned.
+    Deep,
+}
+
+impl Frames {
+    fn call(self) {
+        #[inline(never)]
+        fn call_deep() {
+            std::hint::black_box([1_u8; 6 << 10]);
+        }
+        if self == Self::Deep {
+            call_deep();
+        }
     }
 }
 

@@ -16,11 +16,12 @@ use smol::net::unix::UnixListener;
 use smol::net::{TcpListener, TcpStream, UdpSocket};
 use smol::{Executor, Task, Timer};
 
+use super::computing::{Compute, ROWS, row};
 use super::files::{self, Order};
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
-use super::{STARTED, StartLine, Subject, leaves, resident_growth};
+use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -190,13 +191,14 @@ impl Subject for Smol {
         self.run(async move { files::smol::read(&path, order, count).await })
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         let this = *self;
         let (gate, closed) = bounded::<()>(1);
         let growth = resident_growth(count, || {
             for _ in 0..count {
                 let closed = closed.clone();
                 let wait = async move {
+                    frames.call();
                     STARTED.fetch_add(1, Ordering::Release);
                     // An error says that the gate was dropped, which is as good a reason to go on.
                     let _ = closed.recv().await;
@@ -227,6 +229,21 @@ impl Subject for Smol {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         self.run(lateness::run_smol(self.executor, ticks))
+    }
+}
+
+impl Compute for Smol {
+    fn mandelbrot(&self) -> Result<Done> {
+        let this = *self;
+        Ok(self.run(async move {
+            let start = Instant::now();
+            let rows: Vec<_> = (0..ROWS).map(|y| this.executor.spawn(async move { row(y) })).collect();
+            let mut count = 0;
+            for row in rows {
+                count += row.await;
+            }
+            Done { time: start.elapsed(), count }
+        }))
     }
 }
 

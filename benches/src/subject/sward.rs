@@ -13,12 +13,13 @@ use sward::net::{ServeOptions, TcpListener, TcpStream, serve_messages};
 use sward::runtime::{Builder, Runtime};
 use sward::thread::{self, JoinHandle, Thread, spawn};
 
+use super::computing::{Compute, for_sward};
 use super::files::{self, Order};
 use super::http;
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Role, Serve, Service};
-use super::{STARTED, StartLine, Subject, leaves, resident_growth};
+use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::MESSAGE_LEN;
@@ -139,11 +140,12 @@ impl Subject for Sward {
         self.runtime.run(move || files::sward::read(&path, order, count))
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         resident_growth(count, || {
             self.runtime.run(move || {
                 for _ in 0..count {
-                    spawn(|| -> () {
+                    spawn(move || -> () {
+                        frames.call();
                         STARTED.fetch_add(1, Ordering::Release);
                         loop {
                             thread::park();
@@ -180,6 +182,16 @@ impl Subject for Sward {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         self.runtime.run(move || lateness::sward::run(ticks))
+    }
+}
+
+impl Compute for Sward {
+    fn mandelbrot(&self) -> Result<Done> {
+        self.runtime.run(for_sward::mandelbrot)
+    }
+
+    fn quicksort(&self) -> Result<Done> {
+        Ok(self.runtime.run(for_sward::quicksort))
     }
 }
 

@@ -9,11 +9,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle, Thread};
 use std::time::{Duration, Instant};
 
+use super::computing::{Compute, for_threads};
 use super::files::{self, Order};
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
-use super::{STARTED, StartLine, Subject, leaves, resident_growth};
+use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::sys;
@@ -123,10 +124,11 @@ impl Subject for Threads {
         files::threads::read(path, order, count)
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         resident_growth(count, || {
             (0..count).try_for_each(|_| {
-                spawn(|| {
+                spawn(move || {
+                    frames.call();
                     STARTED.fetch_add(1, Ordering::Release);
                     loop {
                         thread::park();
@@ -159,6 +161,16 @@ impl Subject for Threads {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         lateness::threads::run(ticks)
+    }
+}
+
+impl Compute for Threads {
+    fn mandelbrot(&self) -> Result<Done> {
+        for_threads::mandelbrot()
+    }
+
+    fn quicksort(&self) -> Result<Done> {
+        Ok(for_threads::quicksort())
     }
 }
 

@@ -16,12 +16,13 @@ use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 
+use super::computing::{Compute, ROWS, row};
 use super::files::{self, Order};
 use super::http;
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
-use super::{STARTED, StartLine, Subject, leaves, resident_growth};
+use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -149,12 +150,13 @@ impl Subject for Tokio {
         self.run(async move { files::tokio::read(&path, order, count).await })?
     }
 
-    fn idle(&self, count: usize) -> Result<u64> {
+    fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         static GATE: Notify = Notify::const_new();
         resident_growth(count, || {
             self.run(async move {
                 for _ in 0..count {
-                    tokio::spawn(async {
+                    tokio::spawn(async move {
+                        frames.call();
                         STARTED.fetch_add(1, Ordering::Release);
                         GATE.notified().await;
                     });
@@ -185,6 +187,20 @@ impl Subject for Tokio {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         self.run(lateness::run_tokio(ticks))?
+    }
+}
+
+impl Compute for Tokio {
+    fn mandelbrot(&self) -> Result<Done> {
+        self.run(async {
+            let start = Instant::now();
+            let rows: Vec<_> = (0..ROWS).map(|y| tokio::spawn(async move { row(y) })).collect();
+            let mut count = 0;
+            for row in rows {
+                count += join(row).await;
+            }
+            Done { time: start.elapsed(), count }
+        })
     }
 }
 

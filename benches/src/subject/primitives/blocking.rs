@@ -2,27 +2,93 @@
 //!
 //! Their code is the same but for the imports, so it is written once, as macros that are expanded in a module for each.
 
-/// `chan_pingpong` and `chan_mpsc`, given `spawn`, `join` and `bounded`; `$hand_over` is the capacity of a channel that hands over.
+/// A message to and fro, each side receiving in the way given.
+macro_rules! rally {
+    ($hand_over:expr, $rounds:expr, $receive:ident($($limit:expr)?)) => {{
+        let rounds = $rounds;
+        let (ping, pinged) = bounded::<u64>($hand_over);
+        let (pong, ponged) = bounded::<u64>($hand_over);
+        let echo = spawn(move || -> Result<()> {
+            for _ in 0..rounds {
+                ok(pong.send(ok(pinged.$receive($($limit)?))? + 1))?;
+            }
+            Ok(())
+        });
+        let start = Instant::now();
+        let mut count = 0;
+        for _ in 0..rounds {
+            ok(ping.send(count))?;
+            count = ok(ponged.$receive($($limit)?))?;
+        }
+        let time = start.elapsed();
+        join(echo)??;
+        Ok(Done { time, count })
+    }};
+}
+
+/// The channels with one consumer, given `spawn`, `join` and `bounded`; `$hand_over` is the capacity of a channel that hands over.
 macro_rules! channels {
     (hand_over: $hand_over:expr) => {
         pub(super) fn chan_pingpong(rounds: u64) -> Result<Done> {
-            let (ping, pinged) = bounded::<u64>($hand_over);
-            let (pong, ponged) = bounded::<u64>($hand_over);
-            let echo = spawn(move || -> Result<()> {
-                for _ in 0..rounds {
-                    ok(pong.send(ok(pinged.recv())? + 1))?;
+            rally!($hand_over, rounds, recv())
+        }
+
+        pub(super) fn pingpong_timeout(rounds: u64) -> Result<Done> {
+            rally!($hand_over, rounds, recv_timeout(LIMIT))
+        }
+
+        pub(super) fn pipeline(messages: u64) -> Result<Done> {
+            let start = Instant::now();
+            let (sender, mut receiver) = bounded::<u64>(SELECT_CAPACITY);
+            let produce = move || -> Result<()> {
+                for _ in 0..messages {
+                    ok(sender.send(0))?;
                 }
                 Ok(())
-            });
-            let start = Instant::now();
-            let mut count = 0;
-            for _ in 0..rounds {
-                ok(ping.send(count))?;
-                count = ok(ponged.recv())?;
+            };
+            let mut stages = vec![spawn(produce)];
+            for _ in 0..STAGES {
+                let (sender, next) = bounded::<u64>(SELECT_CAPACITY);
+                let before = std::mem::replace(&mut receiver, next);
+                let pass_on = move || -> Result<()> {
+                    for message in before.iter() {
+                        ok(sender.send(message + 1))?;
+                    }
+                    Ok(())
+                };
+                stages.push(spawn(pass_on));
             }
+            let count = receiver.iter().map(|message| message / STAGES).sum();
             let time = start.elapsed();
-            join(echo)??;
+            for stage in stages {
+                join(stage)??;
+            }
             Ok(Done { time, count })
+        }
+
+        pub(super) fn pairs(messages: u64) -> Result<Done> {
+            let start = Instant::now();
+            let (producers, consumers): (Vec<_>, Vec<_>) = (0..PAIRS)
+                .map(|_| {
+                    let (sender, receiver) = bounded::<u64>(SELECT_CAPACITY);
+                    let produce = move || -> Result<()> {
+                        for _ in 0..messages / PAIRS {
+                            ok(sender.send(hash_for_message()))?;
+                        }
+                        Ok(())
+                    };
+                    let consume = move || receiver.iter().map(|one| one * hash_for_message()).sum::<u64>();
+                    (spawn(produce), spawn(consume))
+                })
+                .unzip();
+            for producer in producers {
+                join(producer)??;
+            }
+            let mut count = 0;
+            for consumer in consumers {
+                count += join(consumer)?;
+            }
+            Ok(Done { time: start.elapsed(), count })
         }
 
         pub(super) fn chan_mpsc(messages: u64) -> Result<Done> {
@@ -225,7 +291,8 @@ pub(in crate::subject) mod sward {
     use std::{sync::Arc, time::Instant};
 
     use super::super::{
-        CAPACITY, CONSUMERS, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY, WRITE_EACH, ok,
+        CAPACITY, CONSUMERS, CONTENDERS, Done, LIMIT, PAIRS, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY,
+        STAGES, WRITE_EACH, hash_for_message, ok,
     };
     use crate::error::Result;
     use crate::subject::sward::join;
@@ -268,6 +335,9 @@ pub(in crate::subject) mod sward {
     pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
         match primitive {
             Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::PingpongTimeout => pingpong_timeout(count),
+            Primitive::Pipeline => pipeline(count),
+            Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
             Primitive::ChanSelect => chan_select(count),
@@ -284,7 +354,10 @@ pub(in crate::subject) mod sward {
 pub(in crate::subject) mod threads {
     use std::{sync::Arc, time::Instant};
 
-    use super::super::{CAPACITY, CONTENDERS, Done, PRODUCERS, Primitive, WRITE_EACH, lacks, ok};
+    use super::super::{
+        CAPACITY, CONTENDERS, Done, LIMIT, PAIRS, PRODUCERS, Primitive, SELECT_CAPACITY, STAGES, WRITE_EACH,
+        hash_for_message, lacks, ok,
+    };
     use crate::error::Result;
     use crate::subject::threads::join;
     use std::{
@@ -298,6 +371,9 @@ pub(in crate::subject) mod threads {
     pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
         match primitive {
             Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::PingpongTimeout => pingpong_timeout(count),
+            Primitive::Pipeline => pipeline(count),
+            Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::MutexUncontended => mutex_uncontended(count),
             Primitive::MutexContended => mutex_contended(count),
@@ -312,7 +388,10 @@ pub(in crate::subject) mod threads {
 pub(in crate::subject) mod crossbeam {
     use std::time::Instant;
 
-    use super::super::{CAPACITY, CONSUMERS, Done, PRODUCERS, Primitive, SELECT_CAPACITY, lacks, ok};
+    use super::super::{
+        CAPACITY, CONSUMERS, Done, LIMIT, PAIRS, PRODUCERS, Primitive, SELECT_CAPACITY, STAGES,
+        hash_for_message, lacks, ok,
+    };
     use crate::error::Result;
     use crate::subject::threads::join;
     use crossbeam_channel::{bounded, select};
@@ -325,6 +404,9 @@ pub(in crate::subject) mod crossbeam {
     pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
         match primitive {
             Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::PingpongTimeout => pingpong_timeout(count),
+            Primitive::Pipeline => pipeline(count),
+            Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
             Primitive::ChanSelect => chan_select(count),
@@ -337,7 +419,10 @@ pub(in crate::subject) mod crossbeam {
 pub(in crate::subject) mod flume {
     use std::time::Instant;
 
-    use super::super::{CAPACITY, CONSUMERS, Done, PRODUCERS, Primitive, lacks, ok};
+    use super::super::{
+        CAPACITY, CONSUMERS, Done, LIMIT, PAIRS, PRODUCERS, Primitive, SELECT_CAPACITY, STAGES,
+        hash_for_message, lacks, ok,
+    };
     use crate::error::Result;
     use crate::subject::threads::join;
     use flume::bounded;
@@ -349,6 +434,9 @@ pub(in crate::subject) mod flume {
     pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
         match primitive {
             Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::PingpongTimeout => pingpong_timeout(count),
+            Primitive::Pipeline => pipeline(count),
+            Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
             _ => lacks(primitive),
@@ -361,7 +449,8 @@ pub(in crate::subject) mod may {
     use std::{sync::Arc, time::Instant};
 
     use super::super::{
-        CAPACITY, CONSUMERS, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, WRITE_EACH, lacks, ok,
+        CAPACITY, CONSUMERS, CONTENDERS, Done, LIMIT, PAIRS, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY,
+        STAGES, WRITE_EACH, hash_for_message, lacks, ok,
     };
     use crate::error::Result;
     use crate::subject::may::{join, spawn};
@@ -412,6 +501,9 @@ pub(in crate::subject) mod may {
     pub(in crate::subject) fn run(primitive: Primitive, count: u64) -> Result<Done> {
         match primitive {
             Primitive::ChanPingpong => chan_pingpong(count),
+            Primitive::PingpongTimeout => pingpong_timeout(count),
+            Primitive::Pipeline => pipeline(count),
+            Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
             Primitive::MutexUncontended => mutex_uncontended(count),

@@ -11,6 +11,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::error::{Error, Result};
+use crate::work::chain;
 
 /// One benchmark of a primitive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,6 +24,12 @@ pub(crate) enum Primitive {
     ChanMpmc,
     /// A consumer selects from 4 channels for 16 messages, each with a producer; a message.
     ChanSelect,
+    /// As `ChanPingpong`, each receive limited; a round trip.
+    PingpongTimeout,
+    /// A message goes through 8 stages, with a channel for 16 messages before each; a message.
+    Pipeline,
+    /// 32 producers, each with a consumer and a channel for 16 messages; both hash. A message.
+    Pairs,
     /// One green thread locks and unlocks.
     MutexUncontended,
     /// 8 green threads add to a number under a lock; an addition.
@@ -39,6 +46,10 @@ pub(super) const PRODUCERS: u64 = 4;
 pub(super) const CONSUMERS: u64 = 4;
 pub(super) const CAPACITY: usize = 1024;
 pub(super) const SELECT_CAPACITY: usize = 16;
+/// Of `PingpongTimeout`: longer than any round trip.
+pub(super) const LIMIT: Duration = Duration::from_secs(10);
+pub(super) const STAGES: u64 = 8;
+pub(super) const PAIRS: u64 = 32;
 pub(super) const CONTENDERS: u64 = 8;
 pub(super) const WRITE_EACH: u64 = 32;
 pub(super) const PERMITS: usize = 4;
@@ -50,6 +61,9 @@ impl Primitive {
             Self::ChanMpsc => "chan_mpsc",
             Self::ChanMpmc => "chan_mpmc",
             Self::ChanSelect => "chan_select",
+            Self::PingpongTimeout => "pingpong_timeout",
+            Self::Pipeline => "pipeline",
+            Self::Pairs => "pairs",
             Self::MutexUncontended => "mutex_uncontended",
             Self::MutexContended => "mutex_contended",
             Self::RwLockReadMostly => "rwlock_read_mostly",
@@ -60,8 +74,13 @@ impl Primitive {
 
     /// A count that divides evenly among those who share it.
     pub(crate) fn round(self, count: u64) -> u64 {
-        count.next_multiple_of(PRODUCERS * CONSUMERS)
+        count.next_multiple_of(PAIRS)
     }
+}
+
+/// What either side of a pair does for a message: some hashing, of less than a microsecond. Returns one.
+pub(super) fn hash_for_message() -> u64 {
+    u64::from(!std::hint::black_box(chain(b"message", 8)).is_empty())
 }
 
 /// The time of a run, and a number by which to see that all of it was done.

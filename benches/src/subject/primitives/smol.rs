@@ -1,14 +1,18 @@
 //! smol's channels and locks: the crates `async-channel` and `async-lock`. It has no `select` and no condition variable.
 
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Instant;
 
-use smol::Executor;
-use smol::channel::bounded;
-use smol::future::yield_now;
+use smol::channel::{RecvError, bounded};
+use smol::future::{or, yield_now};
 use smol::lock::{Mutex, RwLock, Semaphore};
+use smol::{Executor, Timer};
 
-use super::{CAPACITY, CONSUMERS, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, WRITE_EACH, lacks, ok};
+use super::{
+    CAPACITY, CONSUMERS, CONTENDERS, Done, LIMIT, PAIRS, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY,
+    STAGES, WRITE_EACH, hash_for_message, lacks, ok,
+};
 use crate::error::{Error, Result};
 
 type Spawner = &'static Executor<'static>;
@@ -32,6 +36,97 @@ async fn chan_pingpong(executor: Spawner, rounds: u64) -> Result<Done> {
     let time = start.elapsed();
     echo.await?;
     Ok(Done { time, count })
+}
+
+/// The value, unless it takes too long.
+async fn limited<T>(value: impl Future<Output = std::result::Result<T, RecvError>>) -> Result<T> {
+    let late = async {
+        Timer::after(LIMIT).await;
+        Err(RecvError)
+    };
+    ok(or(value, late).await)
+}
+
+async fn pingpong_timeout(executor: Spawner, rounds: u64) -> Result<Done> {
+    let (ping, pinged) = bounded::<u64>(1);
+    let (pong, ponged) = bounded::<u64>(1);
+    let echo = executor.spawn(async move {
+        for _ in 0..rounds {
+            ok(pong.send(limited(pinged.recv()).await? + 1).await)?;
+        }
+        Ok::<(), Error>(())
+    });
+    let start = Instant::now();
+    let mut count = 0;
+    for _ in 0..rounds {
+        ok(ping.send(count).await)?;
+        count = limited(ponged.recv()).await?;
+    }
+    let time = start.elapsed();
+    echo.await?;
+    Ok(Done { time, count })
+}
+
+async fn pipeline(executor: Spawner, messages: u64) -> Result<Done> {
+    let start = Instant::now();
+    let (sender, mut receiver) = bounded::<u64>(SELECT_CAPACITY);
+    let produce = async move {
+        for _ in 0..messages {
+            ok(sender.send(0).await)?;
+        }
+        Ok::<(), Error>(())
+    };
+    let mut stages = vec![executor.spawn(produce)];
+    for _ in 0..STAGES {
+        let (sender, next) = bounded::<u64>(SELECT_CAPACITY);
+        let before = std::mem::replace(&mut receiver, next);
+        stages.push(executor.spawn(async move {
+            while let Ok(message) = before.recv().await {
+                ok(sender.send(message + 1).await)?;
+            }
+            Ok(())
+        }));
+    }
+    let mut count = 0;
+    while let Ok(message) = receiver.recv().await {
+        count += message / STAGES;
+    }
+    let time = start.elapsed();
+    for stage in stages {
+        stage.await?;
+    }
+    Ok(Done { time, count })
+}
+
+async fn pairs(executor: Spawner, messages: u64) -> Result<Done> {
+    let start = Instant::now();
+    let (producers, consumers): (Vec<_>, Vec<_>) = (0..PAIRS)
+        .map(|_| {
+            let (sender, receiver) = bounded::<u64>(SELECT_CAPACITY);
+            let produce = async move {
+                for _ in 0..messages / PAIRS {
+                    ok(sender.send(hash_for_message()).await)?;
+                }
+                Ok::<(), Error>(())
+            };
+            let consume = async move {
+                let mut sum = 0;
+                while let Ok(one) = receiver.recv().await {
+                    sum += one * hash_for_message();
+                }
+                sum
+            };
+            (executor.spawn(produce), executor.spawn(consume))
+        })
+        .unzip();
+    for producer in producers {
+        producer.await?;
+    }
+    let mut count = 0;
+    for consumer in consumers {
+        count += consumer.await;
+    }
+    Ok(Done { time: start.elapsed(), count })
 }
 
 /// With any number of consumers.
@@ -159,6 +254,9 @@ async fn semaphore(executor: Spawner, count: u64) -> Result<Done> {
 pub(in crate::subject) async fn run(executor: Spawner, primitive: Primitive, count: u64) -> Result<Done> {
     match primitive {
         Primitive::ChanPingpong => chan_pingpong(executor, count).await,
+        Primitive::PingpongTimeout => pingpong_timeout(executor, count).await,
+        Primitive::Pipeline => pipeline(executor, count).await,
+        Primitive::Pairs => pairs(executor, count).await,
         Primitive::ChanMpsc => chan(executor, count, 1).await,
         Primitive::ChanMpmc => chan(executor, count, CONSUMERS).await,
         Primitive::MutexUncontended => mutex_uncontended(count).await,

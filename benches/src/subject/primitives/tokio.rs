@@ -5,9 +5,11 @@ use std::time::Instant;
 
 use tokio::sync::{Mutex, RwLock, Semaphore, mpsc::channel};
 use tokio::task::{JoinHandle, yield_now};
+use tokio::time::timeout;
 
 use super::{
-    CAPACITY, CONTENDERS, Done, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY, WRITE_EACH, lacks, ok,
+    CAPACITY, CONTENDERS, Done, LIMIT, PAIRS, PERMITS, PRODUCERS, Primitive, SELECT_CAPACITY, STAGES,
+    WRITE_EACH, hash_for_message, lacks, ok,
 };
 use crate::error::{Error, Result};
 
@@ -38,6 +40,88 @@ async fn chan_pingpong(rounds: u64) -> Result<Done> {
     let time = start.elapsed();
     join(echo).await??;
     Ok(Done { time, count })
+}
+
+async fn pingpong_timeout(rounds: u64) -> Result<Done> {
+    let (ping, mut pinged) = channel::<u64>(1);
+    let (pong, mut ponged) = channel::<u64>(1);
+    let echo = tokio::spawn(async move {
+        for _ in 0..rounds {
+            ok(pong.send(ok(timeout(LIMIT, pinged.recv()).await)?.ok_or_else(closed)? + 1).await)?;
+        }
+        Ok::<(), Error>(())
+    });
+    let start = Instant::now();
+    let mut count = 0;
+    for _ in 0..rounds {
+        ok(ping.send(count).await)?;
+        count = ok(timeout(LIMIT, ponged.recv()).await)?.ok_or_else(closed)?;
+    }
+    let time = start.elapsed();
+    join(echo).await??;
+    Ok(Done { time, count })
+}
+
+async fn pipeline(messages: u64) -> Result<Done> {
+    let start = Instant::now();
+    let (sender, mut receiver) = channel::<u64>(SELECT_CAPACITY);
+    let produce = async move {
+        for _ in 0..messages {
+            ok(sender.send(0).await)?;
+        }
+        Ok::<(), Error>(())
+    };
+    let mut stages = vec![tokio::spawn(produce)];
+    for _ in 0..STAGES {
+        let (sender, next) = channel::<u64>(SELECT_CAPACITY);
+        let mut before = std::mem::replace(&mut receiver, next);
+        stages.push(tokio::spawn(async move {
+            while let Some(message) = before.recv().await {
+                ok(sender.send(message + 1).await)?;
+            }
+            Ok(())
+        }));
+    }
+    let mut count = 0;
+    while let Some(message) = receiver.recv().await {
+        count += message / STAGES;
+    }
+    let time = start.elapsed();
+    for stage in stages {
+        join(stage).await??;
+    }
+    Ok(Done { time, count })
+}
+
+async fn pairs(messages: u64) -> Result<Done> {
+    let start = Instant::now();
+    let (producers, consumers): (Vec<_>, Vec<_>) = (0..PAIRS)
+        .map(|_| {
+            let (sender, mut receiver) = channel::<u64>(SELECT_CAPACITY);
+            let produce = async move {
+                for _ in 0..messages / PAIRS {
+                    ok(sender.send(hash_for_message()).await)?;
+                }
+                Ok::<(), Error>(())
+            };
+            let consume = async move {
+                let mut sum = 0;
+                while let Some(one) = receiver.recv().await {
+                    sum += one * hash_for_message();
+                }
+                sum
+            };
+            (tokio::spawn(produce), tokio::spawn(consume))
+        })
+        .unzip();
+    for producer in producers {
+        join(producer).await??;
+    }
+    let mut count = 0;
+    for consumer in consumers {
+        count += join(consumer).await?;
+    }
+    Ok(Done { time: start.elapsed(), count })
 }
 
 async fn chan_mpsc(messages: u64) -> Result<Done> {
@@ -186,6 +270,9 @@ async fn semaphore(count: u64) -> Result<Done> {
 pub(in crate::subject) async fn run(primitive: Primitive, count: u64) -> Result<Done> {
     match primitive {
         Primitive::ChanPingpong => chan_pingpong(count).await,
+        Primitive::PingpongTimeout => pingpong_timeout(count).await,
+        Primitive::Pipeline => pipeline(count).await,
+        Primitive::Pairs => pairs(count).await,
         Primitive::ChanMpsc => chan_mpsc(count).await,
         Primitive::ChanSelect => chan_select(count).await,
         Primitive::MutexUncontended => mutex_uncontended(count).await,
