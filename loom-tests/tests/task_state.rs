@@ -11,6 +11,8 @@
 //! - `park` stores instead of exchanging: a claim is lost;
 //! - `claim` ignores the epoch: an older claim ends the next wait;
 //! - `begin_wait` stores instead of adding: a token that comes meanwhile is lost;
+//! - the exchange in `begin_and_park` is Relaxed: a canceller runs a stack that it does not see; it parks although the cancel bit is set: the
+//!   cancellation is lost; or the registry's lock is released before it: a waker finds no wait;
 //! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
 
 use loom::{
@@ -250,5 +252,62 @@ fn a_waker_that_finds_the_wait_in_a_registry_never_loses_alone() {
         }
         worker.join().unwrap();
         assert_eq!(task.resumed.load(Relaxed), usize::from(found.is_some()));
+    });
+}
+
+/// A task that waits in a registry whose lock its worker releases, once it is parked, with the number of the wait.
+fn park_locked(task: &Task, registry: &Mutex<Option<u32>>) {
+    let mut locked = registry.lock().unwrap();
+    *locked = Some(task.state.next_epoch());
+    task.stack.set(1);
+    let parked = task.state.begin_and_park(Shield::Open);
+    drop(locked);
+    if !parked {
+        task.resume();
+    }
+}
+
+#[test]
+fn who_finds_a_wait_that_was_begun_under_the_lock_always_wins_it() {
+    check(|| {
+        let task = Arc::new(Task::running());
+        let registry = Arc::new(Mutex::new(None));
+        let worker = thread::spawn({
+            let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
+            move || park_locked(&task, &registry)
+        });
+        let found = registry.lock().unwrap().take();
+        if let Some(epoch) = found {
+            assert!(task.claim(epoch, Outcome::Woken));
+        }
+        worker.join().unwrap();
+        assert_eq!(task.resumed.load(Relaxed), usize::from(found.is_some()));
+    });
+}
+
+#[test]
+fn of_a_waker_and_a_cancellation_one_wins_a_wait_that_was_begun_under_the_lock() {
+    check(|| {
+        let task = Arc::new(Task::running());
+        let registry = Arc::new(Mutex::new(None));
+        let worker = thread::spawn({
+            let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
+            move || park_locked(&task, &registry)
+        });
+        let canceller = thread::spawn({
+            let task = Arc::clone(&task);
+            move || {
+                task.letter(Outcome::Cancelled).set(true);
+                task.follow(task.state.cancel())
+            }
+        });
+        let found = registry.lock().unwrap().take();
+        let woken = found.is_some_and(|epoch| task.claim(epoch, Outcome::Woken));
+        let cancelled = canceller.join().unwrap();
+        worker.join().unwrap();
+        // It is cancelled as it begins, or once it is parked, unless its waker was first.
+        assert_eq!(task.resumed.load(Relaxed), 1);
+        assert!(!(woken && cancelled));
+        task.assert_resumed_by(if woken { Outcome::Woken } else { Outcome::Cancelled });
     });
 }

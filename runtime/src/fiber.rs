@@ -47,6 +47,8 @@ pub(crate) enum Suspend {
     Park,
     /// Begin a wait for the token and park it, unless the token is there.
     ParkForToken(Shield),
+    /// Begin a wait and park it, unless it is cancelled, and release the lock that it holds.
+    ParkLocked(Shield),
 }
 
 /// What a resume came to.

@@ -57,7 +57,9 @@ use crate::{
     },
     timer,
 };
+mod locked;
 
+pub use self::locked::LockedWaiter;
 pub use crate::task::state::Outcome;
 
 /// What a green thread waits for, for dumps and metrics.

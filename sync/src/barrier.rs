@@ -140,7 +140,7 @@ impl Barrier {
             state.waiting += 1;
             let come = Come { barrier: self, generation: state.generation };
             let wait = Wait::new(WaitReason::Barrier, Ask::PLAIN, None);
-            wait_list::wait(&self.state, state, wait, |state| &mut state.list, || (), |_| ());
+            wait_list::wait(&self.state, state, wait, |state| &mut state.list, |_| ());
             mem::forget(come);
             return BarrierWaitResult(false);
         }

@@ -410,7 +410,7 @@ impl Condvar {
             self.0.fetch_or(PARKED, Relaxed);
             true
         };
-        let parked = lot::park(self.key(), wait, enter, || drop(guard), |empty| self.leave(empty));
+        let parked = lot::park_with(self.key(), wait, enter, || drop(guard), |empty| self.leave(empty));
         let timed_out = parked == Parked::TimedOut;
         let pass_on = (!timed_out).then(|| PassOn(self));
         let locked = mutex.lock();

@@ -132,10 +132,26 @@ pub(crate) enum Parked {
 }
 
 /// Waits in the list of `key`. Under the bucket's lock, `validate` decides whether to wait at all, and, after a wait that nobody ended by
-/// waking, `left` corrects the word: it is told whether the list is empty now. `before` runs once the entry is in the list.
+/// waking, `left` corrects the word: it is told whether the list is empty now.
 ///
 /// Suspension and cancellation are as in [`wait_list::wait`].
 pub(crate) fn park(
+    key: usize,
+    wait: Wait,
+    validate: impl FnOnce() -> bool,
+    left: impl FnOnce(bool),
+) -> Parked {
+    let bucket = &bucket(key).0;
+    let locked = bucket.lock();
+    if !validate() {
+        return Parked::Refused;
+    }
+    let left = |lists: &mut Lists| left(lists.of(key).is_empty());
+    wait_list::wait(bucket, locked, wait, |lists| lists.of(key), left).map_or(Parked::TimedOut, Parked::Woken)
+}
+
+/// As [`park`]; `before` runs once the entry is in the list, and the lock released.
+pub(crate) fn park_with(
     key: usize,
     wait: Wait,
     validate: impl FnOnce() -> bool,
@@ -147,13 +163,7 @@ pub(crate) fn park(
     if !validate() {
         return Parked::Refused;
     }
-    let reply = wait_list::wait(
-        bucket,
-        locked,
-        wait,
-        |lists| lists.of(key),
-        before,
-        |lists| left(lists.of(key).is_empty()),
-    );
+    let left = |lists: &mut Lists| left(lists.of(key).is_empty());
+    let reply = wait_list::wait_with(bucket, locked, wait, |lists| lists.of(key), before, left);
     reply.map_or(Parked::TimedOut, Parked::Woken)
 }

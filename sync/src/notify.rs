@@ -290,7 +290,6 @@ impl Notify {
             self.key(),
             Wait::new(reason, Ask::PLAIN, deadline),
             || !self.take_or_announce(|word| word & !PERMIT),
-            || (),
             |empty| self.left(empty),
         );
         parked != Parked::TimedOut

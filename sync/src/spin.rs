@@ -152,6 +152,16 @@ impl<T> fmt::Debug for SpinLock<T> {
 #[derive(Debug)]
 pub struct SpinGuard<'a, T>(&'a SpinLock<T>, PhantomData<&'a mut T>);
 
+impl<T> SpinGuard<'_, T> {
+    /// Gives the lock up without releasing it. Who stores `false` to the word that is returned, with Release, releases it (K1).
+    #[inline]
+    pub(crate) fn into_word(self) -> *const AtomicBool {
+        let word = &raw const self.0.locked;
+        std::mem::forget(self);
+        word
+    }
+}
+
 impl<T> Deref for SpinGuard<'_, T> {
     type Target = T;
 

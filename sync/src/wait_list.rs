@@ -42,16 +42,17 @@
 use std::{
     cell::{Cell, UnsafeCell},
     fmt,
+    mem::ManuallyDrop,
     ptr::NonNull,
     time::Instant,
 };
 
 use sward_runtime::{
     cancel,
-    park::{Batch, Claimed, Outcome, WaitReason, Waiter, Waker},
+    park::{Batch, Claimed, LockedWaiter, Outcome, WaitReason, Waiter, Waker},
 };
 
-use crate::prim::{Lock, LockGuard};
+use crate::prim::{Lock, LockGuard, into_word};
 
 /// One waiter's place in one list.
 pub(crate) struct Entry {
@@ -107,7 +108,12 @@ impl Entry {
     /// An entry for a wait that has begun.
     #[inline]
     pub(crate) fn new(waiter: &Waiter, ask: Ask) -> Self {
-        Self { waker: waiter.waker(), ask, reply: Cell::new(0), links: UnsafeCell::default() }
+        Self::of(waiter.waker(), ask)
+    }
+
+    #[inline]
+    fn of(waker: Waker, ask: Ask) -> Self {
+        Self { waker, ask, reply: Cell::new(0), links: UnsafeCell::default() }
     }
 
     /// What ends the wait, for a registry that keeps no list.
@@ -328,18 +334,66 @@ impl Wait {
 
 /// Waits in a list of a registry that is locked already. `None`: the deadline passed. Otherwise the reply.
 ///
-/// The wait begins under the lock; `before` runs once it is released. After a wait that nobody ended by waking, `left` runs under the lock,
-/// when the entry is out of the list.
+/// The lock is released once the wait has begun. After a wait that nobody ended by waking, `left` runs under the lock, when the entry is
+/// out of the list.
 ///
 /// # Suspension
 ///
-/// Parks the green thread; blocks an OS thread outside the runtime. `before` and `left` must not suspend.
+/// Parks the green thread; blocks an OS thread outside the runtime. `left` must not suspend.
 ///
 /// # Cancellation
 ///
 /// Unwinds once `left` has run.
-#[inline]
+#[inline(always)]
 pub(crate) fn wait<S>(
+    registry: &Lock<S>,
+    mut locked: LockGuard<'_, S>,
+    wait: Wait,
+    list: impl Fn(&mut S) -> &mut WaitList,
+    left: impl FnOnce(&mut S),
+) -> Option<usize> {
+    if wait.deadline.is_some() {
+        return wait_otherwise(registry, locked, wait, list, left);
+    }
+    // SAFETY: used up in this function, which begins no wait before.
+    let Some(waiter) = (unsafe { LockedWaiter::new(wait.reason) }) else {
+        return wait_otherwise(registry, locked, wait, list, left);
+    };
+    // It names a green thread, so it owns nothing.
+    let entry = ManuallyDrop::new(Entry::of(waiter.waker(), wait.ask));
+    // SAFETY: it is new, and stays at its place until this function ends, which takes it out before, unless it is woken (L1).
+    unsafe { list(&mut locked).push(&entry, wait.first) };
+    // SAFETY: we hold the lock, and give it up.
+    if unsafe { waiter.wait(into_word(locked)) } == Outcome::Woken {
+        return Some(entry.reply());
+    }
+    leave(registry, &entry, list, left);
+    cancel::unwind();
+}
+
+/// As [`wait`], out of its way: for OS threads, deadlines, and who has bounds.
+#[inline(never)]
+fn wait_otherwise<S>(
+    registry: &Lock<S>,
+    locked: LockGuard<'_, S>,
+    wait: Wait,
+    list: impl Fn(&mut S) -> &mut WaitList,
+    left: impl FnOnce(&mut S),
+) -> Option<usize> {
+    wait_with(registry, locked, wait, list, || (), left)
+}
+
+/// As [`wait`], for any waiter, and with something to be done once the wait has begun and the lock is released.
+///
+/// # Suspension
+///
+/// As [`wait`]. `before` must not suspend.
+///
+/// # Cancellation
+///
+/// As [`wait`].
+#[inline]
+pub(crate) fn wait_with<S>(
     registry: &Lock<S>,
     locked: LockGuard<'_, S>,
     wait: Wait,
@@ -352,7 +406,7 @@ pub(crate) fn wait<S>(
     // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
     let mut waiter = unsafe { Waiter::new(wait.reason) };
     let entry = Entry::new(&waiter, wait.ask);
-    // SAFETY: it is new, and stays at its place until this function ends, which takes it out before, unless it is woken (L1).
+    // SAFETY: as above.
     unsafe { list(&mut locked).push(&entry, wait.first) };
     drop(locked);
     before();
@@ -360,13 +414,21 @@ pub(crate) fn wait<S>(
     if outcome == Outcome::Woken {
         return Some(entry.reply());
     }
-    let mut locked = registry.lock();
-    // Whoever found our wait ended has taken it out.
-    list(&mut locked).remove(&entry);
-    left(&mut locked);
-    drop(locked);
+    leave(registry, &entry, list, left);
     if outcome == Outcome::Cancelled {
         cancel::unwind();
     }
     None
+}
+
+/// Takes the entry out, after a wait that nobody ended by waking: whoever found it ended has taken it out.
+fn leave<S>(
+    registry: &Lock<S>,
+    entry: &Entry,
+    list: impl Fn(&mut S) -> &mut WaitList,
+    left: impl FnOnce(&mut S),
+) {
+    let mut locked = registry.lock();
+    list(&mut locked).remove(entry);
+    left(&mut locked);
 }

@@ -116,7 +116,6 @@ impl Word {
                 self.key(),
                 Wait::new(reason, Ask::PLAIN, deadline),
                 || self.announce(&is_fine),
-                || (),
                 |empty| {
                     if empty {
                         self.0.fetch_and(!WAITING, Relaxed);

@@ -414,6 +414,13 @@ impl Worker {
                     self.settle(task);
                     let parked = match park {
                         Suspend::ParkForToken(shield) => task.state.park_for_token(shield),
+                        Suspend::ParkLocked(shield) => {
+                            let locked = task.started().held.get();
+                            let parked = task.state.begin_and_park(shield);
+                            // SAFETY: its waiter held the lock, and left it to us (W4 of `park/locked.rs`).
+                            unsafe { &*locked }.store(false, Release);
+                            parked
+                        }
                         _ => task.state.park(),
                     };
                     if parked {

@@ -47,7 +47,7 @@ use crate::{
     fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
     prim::atomic::{
-        AtomicPtr, AtomicU8, AtomicU32,
+        AtomicBool, AtomicPtr, AtomicU8, AtomicU32,
         Ordering::{Acquire, Relaxed, Release},
         fence,
     },
@@ -113,6 +113,8 @@ pub(crate) struct Started {
     pub(crate) bound: Cell<Option<NonNull<Bound>>>,
     /// What generators have to know.
     pub(crate) generator: Innermost,
+    /// The word of the lock that its worker is to release for it; see `park/locked.rs`.
+    pub(crate) held: Cell<*const AtomicBool>,
     /// Whether it is known to be unwinding; see [`Header::unwinding`].
     pub(crate) unwinding: Cell<bool>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
@@ -135,6 +137,7 @@ impl Started {
             generator: Cell::new(None),
             shields: Cell::new(0),
             bound: Cell::new(None),
+            held: Cell::new(std::ptr::null()),
             unwinding: Cell::new(false),
             counted: Cell::new(false),
             #[cfg(stack_scan)]
@@ -446,7 +449,7 @@ impl Header {
     }
 
     /// As `shield`, of a wait that can end with an error where nothing can unwind.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn shield_of_fallible(&self) -> Shield {
         if self.started().shields.get() > 0 {
             return Shield::Shielded;
@@ -460,7 +463,7 @@ impl Header {
 
     /// Whether the running task is unwinding. The panic count is the OS thread's, so it also counts tasks that are suspended in the
     /// middle of their unwinding.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn unwinding(&self) -> Unwinding {
         if std::thread::panicking() { self.unwinding_itself() } else { Unwinding::No }
     }

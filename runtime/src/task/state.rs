@@ -14,7 +14,7 @@
 //! # States
 //!
 //! ```text
-//!              1 park, park_for_token
+//!              1 park, park_for_token, begin_and_park
 //!   ACTIVE ─────────────────────────────▶ PARKED
 //!     │  ▲                                   │
 //!     │  └───────────────────────────────────┘
@@ -53,7 +53,7 @@
 //!
 //! | write | read | what becomes visible |
 //! |---|---|---|
-//! | `park`, `park_for_token` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
+//! | `park`, `park_for_token`, `begin_and_park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
 //! | `claim`, `leave_token` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
 //!
@@ -228,6 +228,30 @@ impl State {
             }
         }
         false
+    }
+
+    /// The number of the next wait. Owner only.
+    #[inline]
+    #[must_use]
+    pub fn next_epoch(&self) -> u32 {
+        Self::epoch(self.0.load(Relaxed)).wrapping_add(1)
+    }
+
+    /// Begins a wait and parks the task, once its worker is off its stack, where nobody can have claimed it yet. `false`: it was cancelled as it
+    /// began; resume it.
+    #[inline]
+    #[must_use]
+    pub fn begin_and_park(&self, shield: Shield) -> bool {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let is_cancelled = word & CANCEL != 0 && shield == Shield::Open;
+            let place = if is_cancelled { CANCELLED } else { PARKED };
+            let next = Self::next_wait(word & !KEPT, shield, false) | word & KEPT | place;
+            match self.0.compare_exchange_weak(word, next, Release, Relaxed) {
+                Ok(_) => return !is_cancelled,
+                Err(now) => word = now,
+            }
+        }
     }
 
     /// Begins a wait for the token and parks the task, once its worker is off its stack. `false`: the token was there

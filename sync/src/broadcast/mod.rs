@@ -313,7 +313,7 @@ impl<T> Sender<T> {
                 return true;
             }
             let wait = Wait::new(WaitReason::Channel, Ask::PLAIN, deadline);
-            let woken = wait_list::wait(&self.0, state, wait, |state| &mut state.closing, || (), |_| ());
+            let woken = wait_list::wait(&self.0, state, wait, |state| &mut state.closing, |_| ());
             if woken.is_none() {
                 return false;
             }
@@ -519,8 +519,7 @@ impl<T: Clone> Receiver<T> {
                 TryRecvError::Empty => {}
             }
             let wait = Wait::new(WaitReason::Channel, Ask::PLAIN, deadline);
-            let woken =
-                wait_list::wait(&self.shared, state, wait, |state| &mut state.receiving, || (), |_| ());
+            let woken = wait_list::wait(&self.shared, state, wait, |state| &mut state.receiving, |_| ());
             if woken.is_none() {
                 return Err(RecvTimeoutError::Timeout);
             }

@@ -254,6 +254,14 @@ impl<T> State<T> {
         }
     }
 
+    fn waiting_senders(&mut self) -> &mut WaitList {
+        &mut self.senders.waiting
+    }
+
+    fn waiting_receivers(&mut self) -> &mut WaitList {
+        &mut self.receivers.waiting
+    }
+
     fn has_room(&self) -> bool {
         self.room > 0
     }
@@ -557,7 +565,7 @@ impl<T> Chan<T> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn wait_to_send(
         &self,
         mut state: LockGuard<'_, State<T>>,
@@ -567,14 +575,11 @@ impl<T> Chan<T> {
         let slot = Slot::new(Some(message));
         let watchers = state.notify_rendezvous(End::Recv);
         let wait = Wait::new(WaitReason::Channel, slot.ask(), deadline);
-        let reply = wait_list::wait(
-            &self.state,
-            state,
-            wait,
-            |state| &mut state.senders.waiting,
-            || drop(watchers),
-            |_| (),
-        );
+        let list = State::waiting_senders;
+        let reply = match watchers {
+            None => wait_list::wait(&self.state, state, wait, list, |_| ()),
+            Some(watchers) => wait_list::wait_with(&self.state, state, wait, list, || drop(watchers), |_| ()),
+        };
         // The wait is over, so the slot is ours (C1).
         match (reply, slot.into_inner()) {
             (Some(reply::DONE), _) => Ok(()),
@@ -661,19 +666,16 @@ impl<T> Chan<T> {
         }
     }
 
-    #[inline(never)]
+    #[inline(always)]
     fn wait_to_recv(&self, mut state: LockGuard<'_, State<T>>, deadline: Option<Instant>) -> Got<T> {
         let slot = Slot::new(None);
         let watchers = state.notify_rendezvous(End::Send);
         let wait = Wait::new(WaitReason::Channel, slot.ask(), deadline);
-        let reply = wait_list::wait(
-            &self.state,
-            state,
-            wait,
-            |state| &mut state.receivers.waiting,
-            || drop(watchers),
-            |_| (),
-        );
+        let list = State::waiting_receivers;
+        let reply = match watchers {
+            None => wait_list::wait(&self.state, state, wait, list, |_| ()),
+            Some(watchers) => wait_list::wait_with(&self.state, state, wait, list, || drop(watchers), |_| ()),
+        };
         match reply {
             // The wait is over, so the slot is ours (C1).
             Some(reply::DONE) => slot.into_inner().map_or(Got::Promised, Got::Message),

@@ -147,8 +147,7 @@ impl RawMutex {
             }
             woken = 0;
             since.get_or_insert_with(Instant::now);
-            match lot::park(self.key(), wait, || self.is_locked_and_parked(), || (), |empty| self.left(empty))
-            {
+            match lot::park(self.key(), wait, || self.is_locked_and_parked(), |empty| self.left(empty)) {
                 Parked::Refused => {}
                 Parked::Woken(HANDED_OVER) => return true,
                 Parked::Woken(_) => {

@@ -353,7 +353,6 @@ impl Once {
                 }
                 false
             },
-            || (),
             |empty| {
                 if empty {
                     self.state.fetch_and(!PARKED, Relaxed);

@@ -210,7 +210,7 @@ impl<T> Sender<T> {
 /// Waits for the other. `false`: time is up.
 fn wait<T>(shared: &Lock<State<T>>, state: LockGuard<'_, State<T>>, deadline: Option<Instant>) -> bool {
     let wait = Wait::new(WaitReason::Channel, Ask::PLAIN, deadline);
-    wait_list::wait(shared, state, wait, |state| &mut state.waiting, || (), |_| ()).is_some()
+    wait_list::wait(shared, state, wait, |state| &mut state.waiting, |_| ()).is_some()
 }
 
 impl<T> Receiver<T> {

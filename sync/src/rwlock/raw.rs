@@ -275,7 +275,7 @@ impl RawRwLock {
         wait.first = ask == WRITE_AGAIN;
         let give_up = GiveUp(self);
         let validate = || self.0.fetch_update(Relaxed, Relaxed, &waiting).is_ok();
-        let parked = lot::park(self.key(), wait, validate, || (), |_| ());
+        let parked = lot::park(self.key(), wait, validate, |_| ());
         if parked != Parked::TimedOut {
             std::mem::forget(give_up);
         }

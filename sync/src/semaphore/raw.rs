@@ -166,7 +166,6 @@ impl RawSemaphore {
                 refused = end.unwrap_or(Ok(()));
                 end.is_none()
             },
-            || (),
             |empty| self.left(empty),
         );
         match parked {

@@ -183,14 +183,7 @@ impl<T> Chan<T> {
                     return message;
                 }
                 let wait = Wait::new(WaitReason::Channel, Ask::PLAIN, None);
-                wait_list::wait(
-                    &self.state,
-                    state,
-                    wait,
-                    |state| &mut state.selects().fetching,
-                    || (),
-                    |_| (),
-                );
+                wait_list::wait(&self.state, state, wait, |state| &mut state.selects().fetching, |_| ());
             }
         })
     }
