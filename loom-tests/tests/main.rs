@@ -5,6 +5,7 @@ mod cancel;
 mod channel;
 mod condvar;
 mod future;
+mod hands;
 mod idle;
 mod inbox;
 mod join;

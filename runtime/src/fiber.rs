@@ -34,7 +34,11 @@ use std::{
 
 use corosensei::{Coroutine, CoroutineResult, Yielder, stack::StackPointer};
 
-use crate::{stack::Stack, task::state::Shield};
+use crate::{
+    dump::trace::{self, Trace},
+    stack::Stack,
+    task::state::Shield,
+};
 
 /// Why a fiber left its stack; what its worker is to do once off it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +53,8 @@ pub(crate) enum Suspend {
     ParkForToken(Shield),
     /// Begin a wait and park it, unless it is cancelled, and release the lock that it holds.
     ParkLocked(Shield),
+    /// Nothing: it was resumed to look at its own stack, and has.
+    Looked,
 }
 
 /// What a resume came to.
@@ -58,13 +64,16 @@ pub(crate) enum Step {
     Ended,
 }
 
+/// What a fiber is resumed for: to go on, if it is null; else to look at its own stack.
+pub(crate) type Order = *mut Trace;
+
 /// See the module. `D` is what its user keeps with it.
 pub(crate) struct Fiber<D>(NonNull<Record<D>>);
 
 #[repr(C, align(64))]
 struct Record<D> {
-    coroutine: ManuallyDrop<Coroutine<(), Suspend, (), Lowered<D>>>,
-    yielder: Cell<*const Yielder<(), Suspend>>,
+    coroutine: ManuallyDrop<Coroutine<Order, Suspend, (), Lowered<D>>>,
+    yielder: Cell<*const Yielder<Order, Suspend>>,
     guard: Range<usize>,
     data: D,
 }
@@ -102,7 +111,7 @@ impl<D: 'static> Fiber<D> {
         let record = Lowered::<D>::record(&stack);
         let guard = stack.guard();
         let lowered = Lowered(stack, std::marker::PhantomData);
-        let coroutine = Coroutine::with_stack(lowered, move |yielder: &Yielder<(), Suspend>, ()| {
+        let coroutine = Coroutine::with_stack(lowered, move |yielder: &Yielder<Order, Suspend>, _| {
             // SAFETY: the fiber runs, so its record is valid (F4).
             unsafe { &(*record.as_ptr()).yielder }.set(yielder);
             body();
@@ -123,7 +132,7 @@ impl<D: 'static> Fiber<D> {
     pub(crate) unsafe fn resume(&self) -> Step {
         // SAFETY: the record is valid (F4), and the coroutine is the caller's (F1); the fiber itself uses the other fields only.
         let coroutine = unsafe { &mut (*self.0.as_ptr()).coroutine };
-        match coroutine.resume(()) {
+        match coroutine.resume(ptr::null_mut()) {
             CoroutineResult::Yield(why) => Step::Suspended(why),
             CoroutineResult::Return(()) => Step::Ended,
         }
@@ -139,7 +148,26 @@ impl<D: 'static> Fiber<D> {
         // SAFETY: the record is valid (F4).
         let yielder = unsafe { &(*self.0.as_ptr()).yielder }.get();
         // SAFETY: the body set it; it lies at the root of the stack that we are on.
-        unsafe { &*yielder }.suspend(why);
+        let yielder = unsafe { &*yielder };
+        if let Some(trace) = NonNull::new(yielder.suspend(why)) {
+            trace::look(yielder, trace);
+        }
+    }
+
+    /// Has the suspended fiber look at its own stack, from where it is, and suspend again.
+    ///
+    /// # Safety
+    ///
+    /// As [`resume`](Self::resume), and the fiber has been suspended since it began. It need not be the OS thread on which it runs else: no code of
+    /// its own runs.
+    pub(crate) unsafe fn look(&self, trace: &mut Trace) {
+        // SAFETY: the record is valid (F4).
+        let bounds = unsafe { &(*self.0.as_ptr()).guard }.end..self.0.addr().get();
+        trace.begin(bounds);
+        // SAFETY: as in `resume`.
+        let coroutine = unsafe { &mut (*self.0.as_ptr()).coroutine };
+        let looked = matches!(coroutine.resume(trace), CoroutineResult::Yield(Suspend::Looked));
+        assert!(looked, "a fiber that was to look at its stack has run");
     }
 
     /// The stack of a fiber that has ended; drops the data.

@@ -28,6 +28,8 @@ pub mod cancel;
 #[expect(unsafe_code, reason = "coroutines and their stacks; see docs/unsafe.md")]
 pub mod coroutine;
 pub mod driver;
+#[expect(unsafe_code, reason = "a suspended stack that looks at itself; see docs/unsafe.md")]
+mod dump;
 pub mod error;
 #[expect(unsafe_code, reason = "the switch; see docs/unsafe.md")]
 mod fiber;
@@ -69,6 +71,7 @@ pub mod model {
         future::Signal,
         queue::inbox::{Inbox, Linked},
         scheduler::{
+            hands::Hands,
             idle::Idle,
             poller::Control,
             sleeper::{Kick, Sleeper, Woke},

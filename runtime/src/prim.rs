@@ -98,6 +98,38 @@ pub unsafe fn unsync_load(atomic: &atomic::AtomicIsize) -> isize {
     atomic.load(atomic::Ordering::Relaxed)
 }
 
+/// A fence against those who fence heavily: it holds back the compiler only.
+#[inline(always)]
+pub fn light_fence() {
+    #[cfg(loom)]
+    atomic::fence(atomic::Ordering::SeqCst);
+    #[cfg(not(loom))]
+    atomic::compiler_fence(atomic::Ordering::SeqCst);
+}
+
+/// A `SeqCst` fence of all threads of the process: of those that run, by the kernel; the others had one when they were switched away. `false`: the
+/// kernel has no such thing.
+#[must_use]
+#[cfg_attr(not(loom), expect(unsafe_code, reason = "a system call"))]
+pub fn heavy_fence() -> bool {
+    #[cfg(loom)]
+    {
+        atomic::fence(atomic::Ordering::SeqCst);
+        true
+    }
+    #[cfg(not(loom))]
+    {
+        let command = |command: libc::c_int| {
+            // SAFETY: it reads and writes no memory.
+            unsafe { libc::syscall(libc::SYS_membarrier, command, 0, 0) == 0 }
+        };
+        atomic::fence(atomic::Ordering::SeqCst);
+        // To register twice does nothing.
+        command(libc::MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED)
+            && command(libc::MEMBARRIER_CMD_PRIVATE_EXPEDITED)
+    }
+}
+
 /// Atomics for process-wide statics, which loom cannot model because they outlive a model's run.
 pub mod global {
     pub use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize};

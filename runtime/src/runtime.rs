@@ -20,8 +20,8 @@ use crate::{
     thread::{JoinHandle, Rejected, Spawn},
 };
 
+pub use crate::dump::{Dump, Frame, Running, ThreadDump, dump_on_quit};
 pub use crate::metrics::{Histogram, Metrics, PoolMetrics, WorkerMetrics};
-pub use crate::scheduler::dump::{Dump, ThreadDump};
 
 /// More workers than any machine has cores; beyond it the request is taken for a mistake.
 const MAX_WORKERS: usize = 4096;
@@ -216,6 +216,7 @@ impl Builder {
         if let Some(driver) = driver {
             let _ = runtime.shared.driver.set(driver);
         }
+        crate::dump::quit::enter(&runtime.shared);
         runtime
             .start_threads(&self.thread_name, deques)
             .map_err(|error| BuildError(BuildErrorKind::Thread(error)))?;
@@ -520,10 +521,14 @@ impl Handle {
         metrics::collect(&self.shared)
     }
 
-    /// Looks at every green thread: its name, where it was spawned, and what it waits for. For programs that hang.
+    /// Looks at every green thread: its name, where it was spawned, what it waits for and since when, and what it was about to do: a backtrace. For
+    /// programs that hang.
     ///
-    /// Workers stand still meanwhile. If one of them does not come to a suspension for 100 milliseconds, since what it runs neither waits nor
-    /// yields, the look is given up, and the dump says so. Of a runtime that is ending nothing is known.
+    /// Workers stand still meanwhile: some microseconds for each frame of a stack, and a second at most, after which stacks are left out. If a worker does not come to
+    /// a suspension for 100 milliseconds, since what it runs neither waits nor yields, the look is taken without it: what it runs is told without its stack.
+    /// Of a runtime that is ending nothing is known.
+    ///
+    /// Frames have names and lines as far as the binary has symbols and debug information (`debug = "line-tables-only"` will do).
     ///
     /// # Suspension
     ///

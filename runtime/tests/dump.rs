@@ -1,17 +1,19 @@
 //! Dumps: what they say of each green thread, and that nothing is disturbed by them.
 
 use std::{
+    io::{BufRead, BufReader},
+    os::fd::AsRawFd,
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering::SeqCst},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use crate::common::{each_config, each_mode, each_runtime, stress, wait_until};
+use crate::common::{each_config, each_mode, each_runtime, os_thread_id, stress, wait_until};
 use sward_runtime::{
     park::WaitReason,
-    runtime::{Builder, Dump, Handle, ThreadDump},
+    runtime::{self, Builder, Dump, Handle, ThreadDump},
     thread::{self, State, Thread},
 };
 
@@ -78,29 +80,248 @@ fn those_that_have_not_started_are_counted() {
 }
 
 #[test]
-fn a_worker_that_does_not_stop_is_told_and_goes_on() {
+fn of_a_worker_that_does_not_stop_the_task_is_told_and_of_others_all() {
     each_config(|config| {
         let runtime = config.build();
-        let (runs, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let parked = runtime.handle().spawn(in_a_park_of_its_own);
+        until_parked(parked.thread());
+        let (runs, stop) = (Arc::new(AtomicI32::new(0)), Arc::new(AtomicBool::new(false)));
         let theirs = (Arc::clone(&runs), Arc::clone(&stop));
         let spinning = runtime.handle().spawn(move || {
-            theirs.0.store(true, SeqCst);
+            theirs.0.store(os_thread_id(), SeqCst);
             while !theirs.1.load(SeqCst) {
                 std::thread::sleep(Duration::from_millis(1));
             }
             7
         });
-        while !runs.load(SeqCst) {
-            std::thread::yield_now();
-        }
+        wait_until(|| runs.load(SeqCst) != 0);
         let dump = runtime.handle().dump();
-        assert!(dump.busy >= 1 && dump.threads.is_empty() && dump.live == 1, "{dump}");
+        assert!(dump.busy >= 1 && dump.live == 2 && dump.threads.len() == 2, "{dump}");
         assert!(dump.to_string().contains("neither waits nor yields"), "{dump}");
+        let found = of(&dump, spinning.thread());
+        let on = found.running.expect("its worker does not stop");
+        assert!(on.worker < config.workers && on.os_thread == runs.load(SeqCst), "{dump}");
+        assert!(found.stack.is_empty() && found.lasting >= Duration::from_millis(90), "{dump}");
+        let found = of(&dump, parked.thread());
+        assert_eq!((found.state, found.running), (State::Waiting(WaitReason::Park), None));
+        assert!(names(found).iter().any(|name| name.contains("in_a_park_of_its_own")), "{dump}");
         stop.store(true, SeqCst);
         assert_eq!(spinning.join().unwrap(), 7);
+        parked.thread().unpark();
+        parked.join().unwrap();
         wait_until(|| runtime.handle().live() == 0);
         let dump = runtime.handle().dump();
         assert_eq!((dump.busy, dump.live), (0, 0), "{dump}");
+    });
+}
+
+/// With a frame that a backtrace must name.
+#[inline(never)]
+fn in_a_park_of_its_own() -> u8 {
+    thread::park();
+    7
+}
+
+#[inline(never)]
+fn deeper(left: usize) -> usize {
+    if left == 0 { usize::from(in_a_park_of_its_own()) } else { deeper(left - 1) + 1 }
+}
+
+fn names(thread: &ThreadDump) -> Vec<&str> {
+    thread.stack.iter().filter_map(|frame| frame.function.as_deref()).collect()
+}
+
+#[test]
+fn a_stack_is_told_from_the_wait_to_the_closure() {
+    each_runtime(|runtime| {
+        let all: Vec<_> = (0..20).map(|depth| runtime.handle().spawn(move || deeper(depth))).collect();
+        all.iter().for_each(|handle| until_parked(handle.thread()));
+        for _ in 0..3 {
+            let dump = runtime.handle().dump();
+            for (depth, handle) in all.iter().enumerate() {
+                let names = names(of(&dump, handle.thread()));
+                let count = |name: &str| names.iter().filter(|found| found.contains(name)).count();
+                assert_eq!((count("in_a_park_of_its_own"), count("deeper")), (1, depth + 1), "{dump}");
+                assert!(names[0].contains("park") && names.len() < depth + 20, "{dump}");
+                // Neither the runtime's side of it, nor whoever asked.
+                assert_eq!(count("Worker::") + count("trace::") + count("dump::dump"), 0, "{dump}");
+            }
+            assert!(dump.to_string().contains("dump.rs:"), "{dump}");
+        }
+        for (depth, handle) in all.into_iter().enumerate() {
+            handle.thread().unpark();
+            assert_eq!(handle.join().unwrap(), depth + 7);
+        }
+    });
+}
+
+#[test]
+fn stacks_are_told_wherever_their_threads_wait() {
+    each_runtime(|runtime| {
+        runtime.run(|| {
+            let yielding = Arc::new(AtomicBool::new(true));
+            let theirs = Arc::clone(&yielding);
+            let ready = thread::spawn(move || {
+                while theirs.load(SeqCst) {
+                    thread::yield_now();
+                }
+            });
+            let asleep = thread::spawn(|| thread::sleep(Duration::from_secs(1000)));
+            let joined = thread::spawn(thread::park);
+            let other = joined.thread().clone();
+            let joins = thread::spawn(move || joined.join().unwrap());
+            let is = |thread: &Thread, reason| thread.state() == State::Waiting(reason);
+            wait_until(|| is(asleep.thread(), WaitReason::Sleep) && is(joins.thread(), WaitReason::Join));
+            let dump = Handle::current().dump();
+            for (thread, place) in [(asleep.thread(), "sleep"), (joins.thread(), "join")] {
+                assert!(names(of(&dump, thread)).iter().any(|name| name.contains(place)), "{dump}");
+            }
+            // It may have been caught before its first turn.
+            let found = dump.threads.iter().find(|found| found.id == ready.thread().id());
+            if let Some(found) = found {
+                assert_eq!(found.state, State::Runnable);
+                assert!(names(found).iter().any(|name| name.contains("yield")), "{dump}");
+            }
+            yielding.store(false, SeqCst);
+            other.unpark();
+            asleep.cancel();
+            ready.join().unwrap();
+            joins.join().unwrap();
+            assert!(asleep.join().is_err());
+        });
+    });
+}
+
+#[test]
+fn a_wait_inside_a_generator_is_told_with_both_stacks() {
+    fn in_the_body(yielder: &sward_runtime::coroutine::Yielder<(), u8>) {
+        thread::park();
+        yielder.yield_(1);
+    }
+    each_runtime(|runtime| {
+        let outer = runtime.handle().spawn(|| {
+            sward_runtime::coroutine::scope(|scope| {
+                let mut generator = scope.iter(in_the_body);
+                generator.next()
+            })
+        });
+        until_parked(outer.thread());
+        let dump = runtime.handle().dump();
+        let names = names(of(&dump, outer.thread()));
+        let place = |name: &str| names.iter().position(|found| found.contains(name));
+        let (body, outside) = (place("in_the_body"), place("a_wait_inside_a_generator_is_told"));
+        assert!(body.is_some() && outside.is_some(), "{dump}");
+        outer.thread().unpark();
+        assert_eq!(outer.join().unwrap(), Some(1));
+    });
+}
+
+#[test]
+fn a_wait_is_told_with_its_length() {
+    each_runtime(|runtime| {
+        let parked = runtime.handle().spawn(thread::park);
+        until_parked(parked.thread());
+        let start = Instant::now();
+        // All fall asleep, and the poller thread with them.
+        while start.elapsed() < Duration::from_millis(60) {
+            std::thread::sleep(Duration::from_millis(60));
+        }
+        let before = start.elapsed();
+        let lasting = of(&runtime.handle().dump(), parked.thread()).lasting;
+        assert!(lasting + Duration::from_millis(20) >= before, "{lasting:?} of {before:?}");
+        // A new wait after the long sleep has a beginning of its own.
+        let again = runtime.handle().spawn(thread::park);
+        until_parked(again.thread());
+        let younger = of(&runtime.handle().dump(), again.thread()).lasting;
+        assert!(younger < lasting + start.elapsed() - before, "{younger:?} after {lasting:?}");
+        for handle in [parked, again] {
+            handle.thread().unpark();
+            handle.join().unwrap();
+        }
+    });
+}
+
+#[test]
+fn a_signal_has_a_dump_written_while_everybody_is_stuck() {
+    // In a child process, for the signal and the standard error stream are the process's.
+    const TEST: &str = "a_signal_has_a_dump_written_while_everybody_is_stuck";
+    if crate::common::child_case().is_none() {
+        return crate::common::child_succeeds(TEST, "alone");
+    }
+    let _watchdog = crate::common::Watchdog::new();
+    runtime::dump_on_quit().unwrap();
+    runtime::dump_on_quit().unwrap();
+    each_config(|config| {
+        let runtime = config.build();
+        let parked = runtime.handle().spawn(in_a_park_of_its_own);
+        until_parked(parked.thread());
+        let stuck = Arc::new(std::sync::Mutex::new(()));
+        let lock = stuck.lock().unwrap();
+        let running = Arc::new(AtomicUsize::new(0));
+        let mut all = vec![];
+        while running.load(SeqCst) < config.workers {
+            let (stuck, running) = (Arc::clone(&stuck), Arc::clone(&running));
+            all.push(runtime.handle().spawn(move || {
+                running.fetch_add(1, SeqCst);
+                drop(stuck.lock());
+            }));
+            std::thread::yield_now();
+        }
+        let text = written_on_quit(&format!("{} workers run what neither waits nor yields", config.workers));
+        assert!(text.contains("SIGQUIT: ") && text.contains("in_a_park_of_its_own"), "{text}");
+        assert!(text.matches(") runs on worker ").count() >= config.workers, "{text}");
+        drop(lock);
+        parked.thread().unpark();
+        parked.join().unwrap();
+        all.into_iter().for_each(|handle| handle.join().unwrap());
+    });
+}
+
+/// What is written to the standard error stream of the process that gets a SIGQUIT, up to a line with `end`.
+fn written_on_quit(end: &str) -> String {
+    let (reader, writer) = std::io::pipe().unwrap();
+    // SAFETY: both are open; the copy is nobody's but ours.
+    let before = unsafe { libc::dup(2) };
+    // SAFETY: as above; the stream is put back below.
+    assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), 2) }, 2);
+    drop(writer);
+    // SAFETY: it has a handler.
+    unsafe { libc::raise(libc::SIGQUIT) };
+    let mut text = String::new();
+    for line in BufReader::new(reader).lines() {
+        text.push_str(&line.unwrap());
+        text.push('\n');
+        if text.contains(end) {
+            break;
+        }
+    }
+    // SAFETY: as above.
+    assert_eq!(unsafe { libc::dup2(before, 2) }, 2);
+    // SAFETY: ours.
+    unsafe { libc::close(before) };
+    text
+}
+
+#[test]
+fn all_of_it_is_told_as_json() {
+    each_runtime(|runtime| {
+        let name = "a \"quoted\" \\ name\nof two lines, ünïcode";
+        let named = runtime.run(|| thread::Builder::new().name(name.into()).spawn(thread::park)).unwrap();
+        until_parked(named.thread());
+        let dump = runtime.handle().dump();
+        let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
+        assert_eq!(json["workers"], runtime.handle().workers());
+        assert_eq!((&json["live"], &json["busy"]), (&1.into(), &0.into()));
+        let found = &json["threads"][0];
+        assert_eq!(found["name"], name);
+        assert_eq!((&found["state"], &found["waits_for"]), (&"waiting".into(), &"Park".into()));
+        assert!(found["spawned_at"].as_str().unwrap().contains("dump.rs:"));
+        assert!(found["worker"].is_null() && found["id"].is_u64() && found["lasting_ms"].is_u64());
+        let stack = found["stack"].as_array().unwrap();
+        assert!(stack.iter().any(|frame| frame["function"].as_str().unwrap().contains("park")), "{json}");
+        assert!(stack.iter().all(|frame| frame["address"].is_u64()));
+        named.thread().unpark();
+        named.join().unwrap();
     });
 }
 

@@ -248,7 +248,7 @@ pub(super) fn within<R>(limit: Limit, f: impl FnOnce() -> R) -> Result<R, Passed
         panic::resume_unwind(payload);
     }
     if let Some(task) = current::task() {
-        task.started().unwinding.set(false);
+        task.started().set_unwinding(false);
     }
     Err(bound.passed())
 }

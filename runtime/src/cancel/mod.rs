@@ -73,7 +73,7 @@ pub fn unwind() -> ! {
     let task = current::task();
     let passed = if task.is_some_and(is_to_end) { None } else { bound::due() };
     if let Some(task) = task {
-        task.started().unwinding.set(true);
+        task.started().set_unwinding(true);
     }
     match passed {
         Some(passed) => panic::resume_unwind(Box::new(passed)),

@@ -222,6 +222,11 @@ impl Counters {
         if slept & 1 == 1 { slept >> 1 } else { now.saturating_sub(slept >> 1) }
     }
 
+    /// Since when the worker has been on the same task.
+    pub(crate) fn at_it_since(&self) -> Nanos {
+        self.watch.since.load(Relaxed)
+    }
+
     pub(crate) fn longest_stall(&self) -> Nanos {
         self.watch.longest.load(Relaxed)
     }

@@ -120,6 +120,7 @@ pub(crate) fn collect(shared: &Shared) -> Metrics {
 /// Looks at the workers from the poller thread, once in each of its ticks.
 pub(crate) fn watch(shared: &Shared) {
     let now = shared.now();
+    shared.poller.set_clock(now);
     for (worker, remote) in shared.remotes.iter().enumerate() {
         remote.counters.watch(remote.tick.load(Relaxed), shared.idle.is_asleep(worker), now);
     }

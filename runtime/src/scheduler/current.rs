@@ -111,7 +111,7 @@ pub(super) fn set(worker: *const Worker) {
 /// For the overflow handler: whose stack has overflowed if a fault at `address` says so. Async-signal-safe, since the cell needs no
 /// initialisation and no destructor.
 pub(crate) fn running(address: usize) -> Option<Running> {
-    let task = task().filter(|task| task.running().guard().contains(&address));
+    let task = task().filter(|task| task.is_on_stack() && task.running().guard().contains(&address));
     let Some(task) = task else { return record::overflowed(address) };
     let name = task.display_name();
     Some(Running {

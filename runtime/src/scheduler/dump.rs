@@ -1,29 +1,39 @@
-//! A look at the green threads of a runtime, for programs that hang.
+//! How a dump is taken: a look at the green threads of a runtime, for programs that hang.
 //!
 //! The world is stopped for the look (`world.rs`), which takes as long as it takes each worker to come to its next suspension. One that runs something which
-//! neither waits nor yields would keep it for ever: after [`PATIENCE`] the look is given up, and says how many such workers there are.
+//! neither waits nor yields would keep it for ever: after [`PATIENCE`] the look goes on without it. What such a worker runs is told, and all else is
+//! looked at as if it stood. Backtraces are taken as long as [`LOOKING`] allows; they get their names when everybody runs again.
 //!
 //! # Invariants
 //!
-//! - **U1** A task is looked at while the world is stopped (X1), and only what is atomic, or never changes, is read.
+//! - **U1** A task is looked at while no worker may touch it (X1 of `world.rs` if all stand, else T3 of `hands.rs`). Of one that a worker has in its hands only what is
+//!   atomic, or never changes, is read, and it stays alive meanwhile (T2).
+//! - **U2** `Remote::hands` points into its worker's frame, which is there until the phase is `EXITING`; so not after a dump began (X5).
 //!
 //! # Checked by
 //!
-//! `tests/dump.rs`.
+//! `tests/dump.rs`, `loom-tests/tests/hands.rs`.
 
 use std::{
-    fmt,
     num::NonZero,
-    panic::Location,
     ptr::{self, NonNull},
     time::{Duration, Instant},
 };
 
 use super::{
     DUMPING, RUNNING, Shared, current,
-    world::{change_phase, stop_world, wake_all},
+    worker::Worker,
+    world::{change_phase, stop_world, wake_all, who_stands},
 };
 use crate::{
+    dump::{
+        Dump, Running, ThreadDump,
+        trace::{Names, Trace},
+    },
+    prim::{
+        atomic::Ordering::{Acquire, Relaxed, Release},
+        heavy_fence,
+    },
     task::{Header, state::Place},
     thread::{State, ThreadId},
 };
@@ -31,91 +41,30 @@ use crate::{
 /// How long workers have to come to a suspension.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// What the green threads of a runtime did at one moment. Made by [`Handle::dump`](crate::runtime::Handle::dump); its `Display` is a line for each.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct Dump {
-    /// How many workers the runtime has.
-    pub workers: usize,
-    /// How many of them have not come to a suspension in time. If there are any, [`threads`](Self::threads) is empty.
-    pub busy: usize,
-    /// Whether the runtime is ending, or has ended. Then [`threads`](Self::threads) is empty.
-    pub is_ending: bool,
-    /// How many green threads have been spawned and have not ended, those that have not started among them.
-    pub live: usize,
-    /// Those that have started, oldest first.
-    pub threads: Vec<ThreadDump>,
-}
+/// For how long backtraces are taken. Green threads whose turn comes later are told without.
+const LOOKING: Duration = Duration::from_secs(1);
 
-/// One green thread of a [`Dump`].
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ThreadDump {
-    /// Its id.
-    pub id: ThreadId,
-    /// The id of the green thread that spawned it, if one did.
-    pub parent: Option<ThreadId>,
-    /// Its name.
-    pub name: Option<String>,
-    /// Where it was spawned.
-    pub spawned_at: &'static Location<'static>,
-    /// What it does.
-    pub state: State,
-}
-
-impl fmt::Display for Dump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{} green threads are alive, on {} workers", self.live, self.workers)?;
-        for thread in &self.threads {
-            writeln!(f, "  {thread}")?;
-        }
-        if self.busy > 0 {
-            return writeln!(
-                f,
-                "  {} workers run what neither waits nor yields; nothing else is known",
-                self.busy
-            );
-        }
-        if self.is_ending {
-            return writeln!(f, "  the runtime is ending; nothing else is known");
-        }
-        match self.live.saturating_sub(self.threads.len()) {
-            0 => Ok(()),
-            fresh => writeln!(f, "  {fresh} have not started"),
-        }
+impl Worker {
+    /// Tells where it is to be looked for.
+    pub(super) fn publish(&self) {
+        let remote = self.remote();
+        // SAFETY: no arguments.
+        remote.os_thread.store(unsafe { libc::gettid() }, Relaxed);
+        remote.hands.store(ptr::from_ref(self.hands()).cast_mut(), Release);
     }
 }
 
-impl fmt::Display for ThreadDump {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let name = self.name.as_deref().unwrap_or("<unnamed>");
-        write!(f, "'{name}' ({:?}, spawned at {}", self.id, self.spawned_at)?;
-        if let Some(parent) = self.parent {
-            write!(f, " by {parent:?}")?;
-        }
-        match self.state {
-            State::Waiting(reason) => write!(f, ") waits: {reason:?}"),
-            State::Runnable => write!(f, ") is ready to run"),
-            State::Finished => write!(f, ") has finished"),
-        }
-    }
+/// A worker that did not stop, and what it has in its hands.
+struct Busy {
+    worker: usize,
+    current: *mut Header,
+    ending: *mut Header,
 }
 
-impl ThreadDump {
-    fn new(task: &Header) -> Option<Self> {
-        let id = |id| NonZero::new(id).map(ThreadId::from_number);
-        Some(Self {
-            id: id(task.meta.id)?,
-            parent: id(task.meta.parent),
-            name: task.meta.name().map(str::to_owned),
-            spawned_at: task.meta.site,
-            state: match task.state.place() {
-                Place::Active => State::Runnable,
-                Place::Parked => State::Waiting(task.reason()),
-                Place::Finished => State::Finished,
-            },
-        })
-    }
+/// What is to be named once everybody runs.
+struct Found {
+    thread: ThreadDump,
+    stack: Vec<usize>,
 }
 
 /// Looks at all of them. Not on a green thread of this runtime.
@@ -128,23 +77,99 @@ pub(crate) fn dump(shared: &Shared) -> Dump {
         dump.busy = 1;
         return dump;
     }
-    // Until the phase is as it was (X5).
-    let _stopper = shared.world.stopper.lock();
-    dump.is_ending = shared.is_ending();
-    if !dump.is_ending {
-        dump.busy = stop_world(shared, DUMPING, Some(Instant::now() + PATIENCE));
-        if dump.busy == 0 {
-            shared.stacks.for_each_occupant(|occupant| {
-                let task = NonNull::new(occupant.cast::<Header>()).expect("occupants are not null");
-                // SAFETY: it has started and not ended (X1), and nothing is read that somebody could write (U1).
-                dump.threads.extend(ThreadDump::new(unsafe { task.as_ref() }));
-            });
+    let mut found = Vec::new();
+    {
+        // Until the phase is as it was (X5).
+        let _stopper = shared.world.stopper.lock();
+        dump.is_ending = shared.is_ending();
+        if !dump.is_ending {
+            dump.busy = stop_world(shared, DUMPING, Some(Instant::now() + PATIENCE));
+            found = look(shared, dump.busy > 0);
+            dump.live = live();
+            change_phase(shared, RUNNING);
+            // What came while they stood is theirs to find.
+            wake_all(shared);
         }
-        dump.live = live();
-        change_phase(shared, RUNNING);
-        // What came while they stood is theirs to find.
-        wake_all(shared);
     }
-    dump.threads.sort_unstable_by_key(|thread| thread.id.number());
+    found.sort_unstable_by_key(|found| found.thread.id.number());
+    let mut names = Names::default();
+    dump.threads.extend(
+        found.into_iter().map(|Found { thread, stack }| ThreadDump { stack: names.of(&stack), ..thread }),
+    );
     dump
+}
+
+/// Looks at all tasks that have started, while workers stand: all of them, unless `some_busy`.
+fn look(shared: &Shared, some_busy: bool) -> Vec<Found> {
+    let mut busy = Vec::new();
+    if some_busy {
+        if !heavy_fence() {
+            // Without it nothing is certain about those that run.
+            return Vec::new();
+        }
+        busy = busy_workers(shared);
+    }
+    let (mut found, mut trace) = (Vec::new(), Trace::default());
+    let end = Instant::now() + LOOKING;
+    shared.stacks.for_each_occupant(|occupant| {
+        let task = occupant.cast::<Header>();
+        if busy.iter().any(|busy| busy.ending == task) {
+            return; // It may be gone already.
+        }
+        let task = NonNull::new(task).expect("occupants are not null");
+        // SAFETY: it has started and is not freed meanwhile (U1).
+        let task = unsafe { task.as_ref() };
+        let mut stack = Vec::new();
+        let runs_on = busy.iter().find(|busy| ptr::eq(busy.current, task)).map(|busy| busy.worker);
+        if runs_on.is_none() && task.state.place() != Place::Finished && Instant::now() < end {
+            // SAFETY: it is suspended, since no worker runs it, and none will meanwhile (U1).
+            unsafe { task.running().look(&mut trace) };
+            stack = trace.found();
+        }
+        found.extend(tell(shared, task, runs_on).map(|thread| Found { thread, stack }));
+    });
+    if some_busy {
+        // Before they go on: T3.
+        let _ = heavy_fence();
+    }
+    found
+}
+
+/// The workers that have not stopped.
+fn busy_workers(shared: &Shared) -> Vec<Busy> {
+    let standing = who_stands(shared);
+    let others = (0..shared.remotes.len()).filter(|worker| !standing.contains(worker));
+    others
+        .filter_map(|worker| {
+            // SAFETY: U2.
+            let hands = unsafe { shared.remotes[worker].hands.load(Acquire).as_ref() }?;
+            let [current, ending] = hands.look();
+            Some(Busy { worker, current, ending })
+        })
+        .collect()
+}
+
+/// What is known of a task without its stack.
+fn tell(shared: &Shared, task: &Header, runs_on: Option<usize>) -> Option<ThreadDump> {
+    let id = |id| NonZero::new(id).map(ThreadId::from_number);
+    let since = match runs_on {
+        Some(worker) => shared.remotes[worker].counters.at_it_since(),
+        // Nobody runs it, so it does not write that.
+        None => task.started().settled_at() / 2 * 1_000_000,
+    };
+    Some(ThreadDump {
+        id: id(task.meta.id)?,
+        parent: id(task.meta.parent),
+        name: task.meta.name().map(str::to_owned),
+        spawned_at: task.meta.site,
+        state: match task.state.place() {
+            Place::Active => State::Runnable,
+            Place::Parked => State::Waiting(task.reason()),
+            Place::Finished => State::Finished,
+        },
+        lasting: Duration::from_nanos(shared.now().saturating_sub(since)),
+        running: runs_on
+            .map(|worker| Running { worker, os_thread: shared.remotes[worker].os_thread.load(Relaxed) }),
+        stack: Vec::new(),
+    })
 }

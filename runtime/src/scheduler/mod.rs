@@ -8,6 +8,7 @@
 //! | [`sleeper`] | how a thread blocks and is woken |
 //! | [`poller`] | the thread that watches the workers and serves the driver when they do not |
 //! | [`shutdown`] | how a runtime ends |
+//! | [`hands`] | what a worker may touch while others stand |
 //! | [`sample`] | which wakes are timed |
 //! | [`current`] | who runs here |
 //!
@@ -55,6 +56,7 @@
 
 pub(crate) mod current;
 pub(crate) mod dump;
+pub(crate) mod hands;
 pub(crate) mod idle;
 pub(crate) mod poller;
 mod sample;
@@ -76,6 +78,7 @@ use crossbeam_deque::{Injector, Stealer};
 use crossbeam_utils::CachePadded;
 
 use self::{
+    hands::Hands,
     idle::Idle,
     sleeper::{Kick, Sleeper},
     world::World,
@@ -86,7 +89,7 @@ use crate::{
     prim::{
         Mutex,
         atomic::{
-            AtomicBool, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
             Ordering::{Acquire, Relaxed},
         },
         global::AtomicU64 as GlobalU64,
@@ -160,6 +163,10 @@ pub(crate) struct Remote {
     pub(crate) woken: Stealer<TaskRef>,
     pub(crate) timers: Timers,
     pub(crate) sleeper: Sleeper,
+    /// What the worker has its hands on, once it has begun; valid while its loop runs.
+    pub(crate) hands: AtomicPtr<Hands<Header>>,
+    /// The kernel's number of its OS thread.
+    pub(crate) os_thread: AtomicI32,
     /// Tasks spawned here, and finished here. Written by the worker alone.
     pub(crate) spawns: AtomicU64,
     pub(crate) ends: AtomicU64,
@@ -216,6 +223,8 @@ impl Shared {
                 woken: woken.clone(),
                 timers: Timers::default(),
                 sleeper: Sleeper::default(),
+                hands: AtomicPtr::default(),
+                os_thread: AtomicI32::new(0),
                 spawns: AtomicU64::new(0),
                 ends: AtomicU64::new(0),
                 local: AtomicUsize::new(0),

@@ -49,6 +49,7 @@ use crate::{
         Ordering::{Acquire, Relaxed, Release, SeqCst},
         fence,
     },
+    timer::wheel::Nanos,
 };
 
 /// How often it looks while a worker is awake.
@@ -66,6 +67,8 @@ pub struct Control {
     sleeper: Sleeper,
     deep: AtomicBool,
     tick: AtomicU32,
+    /// See [`clock`](Self::clock).
+    clock: AtomicU64,
     /// How many tasks it has woken for the driver.
     readiness: CachePadded<AtomicU64>,
 }
@@ -75,6 +78,18 @@ impl Control {
     #[inline]
     pub fn tick(&self) -> u32 {
         self.tick.load(Relaxed)
+    }
+
+    /// The runtime's clock as of the latest tick, in milliseconds, doubled.
+    #[inline]
+    #[must_use]
+    pub fn clock(&self) -> u64 {
+        self.clock.load(Relaxed)
+    }
+
+    /// Sets the clock: in each tick, and when the poller thread is roused, since it did not tick while all slept.
+    pub(crate) fn set_clock(&self, now: Nanos) {
+        self.clock.store(now / 1_000_000 * 2, Relaxed);
     }
 
     /// How many tasks it has woken for the driver.
@@ -103,6 +118,7 @@ impl Control {
     /// A worker is awake, or something else has come up that the poller thread must see to.
     pub(crate) fn rouse(&self, shared: &Shared) {
         if self.must_rouse() {
+            self.set_clock(shared.now());
             shared.kick(&self.sleeper, self.sleeper.wake(false));
         }
     }

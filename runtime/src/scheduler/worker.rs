@@ -6,7 +6,7 @@
 //!
 //! # Invariants
 //!
-//! - **R1** `current` is the task that is on the worker, or null; the worker's loop holds a reference to it.
+//! - **R1** `hands` has the task that is on the worker, or null; the worker's loop holds a reference to it.
 //! - **R2** The duty after a switch (queue, park, recycle) is done on the worker's own stack, when nothing runs on the task's
 //!   any more. Once `State::park` has succeeded the worker does not touch the task again: somebody else may own it.
 //! - **R3** `stacks` is touched only on the worker's own stack.
@@ -26,7 +26,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{AGING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current};
+use super::{AGING, DUMPING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current, hands::Hands};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
@@ -63,7 +63,7 @@ pub(crate) struct Worker {
     pub(super) yielded: TaskList,
     /// The run-next slot for a task whose home this is.
     pub(super) next_local: Cell<Option<NonNull<Header>>>,
-    current: Cell<*const Header>,
+    hands: Hands<Header>,
     pub(super) stacks: UnsafeCell<StackCache>,
     slab: Slab,
     tick: Cell<u32>,
@@ -115,7 +115,7 @@ impl Worker {
             local: TaskList::default(),
             yielded: TaskList::default(),
             next_local: Cell::new(None),
-            current: Cell::new(ptr::null()),
+            hands: Hands::default(),
             stacks: UnsafeCell::new(StackCache::new()),
             slab: Slab::new(),
             tick: Cell::new(0),
@@ -143,18 +143,24 @@ impl Worker {
         current::set(&raw const self);
         let _resign = Resign;
         self.remote().sleeper.adopt();
+        self.publish();
         #[cfg(stack_scan)]
         let _ = self.remote().tls.set(super::scan::tls_range());
         loop {
-            if self.shared.phase.load(Relaxed) != RUNNING && !self.obey_phase() {
+            let mine = self.next();
+            if mine.is_none() && self.shared.phase.load(Relaxed) != RUNNING && !self.obey_phase() {
                 break;
             }
-            if let Some(task) = self.next().or_else(|| self.search()) {
-                if self.searching.get() {
-                    self.stop_searching();
-                }
-                self.resume(task);
+            let Some(task) = mine.or_else(|| self.search()) else { continue };
+            if self.searching.get() {
+                self.stop_searching();
             }
+            if !self.take(task.ptr()) {
+                // Where nothing unwinds, what is left is leaked.
+                std::mem::forget(task);
+                break;
+            }
+            self.resume(task);
         }
         // SAFETY: on the worker's own stack (R3).
         self.shared.stacks.trim(unsafe { &mut *self.stacks.get() });
@@ -187,7 +193,17 @@ impl Worker {
 
     #[inline]
     pub(crate) fn current_ptr(&self) -> *const Header {
-        self.current.get()
+        self.hands.current()
+    }
+
+    pub(super) fn hands(&self) -> &Hands<Header> {
+        &self.hands
+    }
+
+    /// Takes a task, and stops before it is touched if that is asked for (T1 of `hands.rs`). `false`: the loop is to end.
+    #[inline]
+    fn take(&self, task: NonNull<Header>) -> bool {
+        self.hands.take(task.as_ptr(), &self.shared.phase) == RUNNING || self.obey_phase()
     }
 
     #[inline]
@@ -378,13 +394,15 @@ impl Worker {
         } else {
             #[cfg(stack_scan)]
             if super::scan::must_stay(&task, self.index, &self.shared) {
+                self.hands.put_down();
                 return self.shared.send_home(task);
             }
             task.home.set(self.index as u32);
             if self.care.get() > 0 {
                 self.resume_with_care(&task);
             }
-            self.current.set(task.into_raw().as_ptr());
+            // It is in `hands` (R1).
+            let _ = task.into_raw();
         }
         self.switch();
     }
@@ -393,15 +411,15 @@ impl Worker {
     #[inline(always)]
     fn switch(&self) {
         // SAFETY: `resume` put an owned reference there (R1).
-        let task = unsafe { &*self.current.get() };
+        let task = unsafe { &*self.hands.current() };
         self.budget.set(BUDGET);
         loop {
             // SAFETY: the task is ours, until R2 gives it away.
             match unsafe { task.running().resume() } {
                 Step::Suspended(how @ (Suspend::Yield | Suspend::Spent)) => {
-                    self.current.set(ptr::null());
                     self.settle(task);
-                    // SAFETY: the reference that `resume` put in `current` (R1).
+                    self.hands.put_down();
+                    // SAFETY: the reference that `resume` left in `hands` (R1).
                     let task = unsafe { TaskRef::from_raw(task.ptr()) };
                     if how == Suspend::Yield && task.home.get() != NO_HOME {
                         self.yielded.push_back(task);
@@ -412,6 +430,8 @@ impl Worker {
                 }
                 Step::Suspended(park) => {
                     self.settle(task);
+                    // Before somebody else may own it.
+                    self.hands.put_down();
                     let parked = match park {
                         Suspend::ParkForToken(shield) => task.state.park_for_token(shield),
                         Suspend::ParkLocked(shield) => {
@@ -425,18 +445,21 @@ impl Worker {
                     };
                     if parked {
                         // The reference stays with the parked task, for whoever wins its wait.
-                        self.current.set(ptr::null());
                         return;
                     }
+                    let _ = self.take(task.ptr());
                     task.home.set(self.index as u32);
                     if self.care.get() > 0 {
                         self.resume_with_care(task);
                     }
                 }
                 Step::Ended => {
-                    self.current.set(ptr::null());
+                    if self.hands.end(task.ptr().as_ptr(), &self.shared.phase) == DUMPING {
+                        let _ = self.obey_phase();
+                    }
                     // SAFETY: as above.
                     self.recycle(unsafe { TaskRef::from_raw(task.ptr()) });
+                    self.hands.ended();
                     return;
                 }
             }
@@ -449,7 +472,7 @@ impl Worker {
         if std::thread::panicking() {
             return self.settle_unwinding(task);
         }
-        task.started().unwinding.set(false);
+        task.started().settle(self.shared.poller.clock());
         if self.shared.roaming {
             task.home.set(NO_HOME);
         }
@@ -457,6 +480,7 @@ impl Worker {
 
     #[cold]
     fn settle_unwinding(&self, task: &Header) {
+        task.started().settle_as_it_is(self.shared.poller.clock());
         if task.unwinding() == Unwinding::No {
             if self.shared.roaming {
                 task.home.set(NO_HOME);
@@ -473,7 +497,7 @@ impl Worker {
         self.shared.phase.load(Relaxed) != RUNNING && self.no_suspend.get() == 0
     }
 
-    /// Gives a task its stack and puts it in `current` with its reference. `false`: it went elsewhere.
+    /// Gives a task its stack; its reference is that of `hands` then. `false`: it went elsewhere.
     #[inline(never)]
     fn start(&self, task: TaskRef) -> bool {
         let size = task.meta.options.as_ref().and_then(|options| options.stack_size);
@@ -481,19 +505,19 @@ impl Worker {
         // SAFETY: on the worker's own stack (R3).
         let cache = unsafe { &mut *self.stacks.get() };
         let Ok(stack) = self.shared.stacks.acquire(cache, size) else {
+            self.hands.put_down();
             self.starve(task);
             return false;
         };
         let header = task.into_raw();
         stack.set_occupant(header.as_ptr().cast());
-        // SAFETY: the reference that `into_raw` gave up is now `current`'s.
+        // SAFETY: the reference that `into_raw` gave up is that of `hands` (R1).
         let task = unsafe { header.as_ref() };
         task.home.set(self.index as u32);
         // SAFETY: the task lives while its fiber runs (R1).
         let fiber = Fiber::new(stack, Started::new(), move || run_task(unsafe { header.as_ref() }));
         // SAFETY: the task is ours (S1 of `state.rs`).
         unsafe { *task.fiber.get() = Some(fiber) };
-        self.current.set(header.as_ptr());
         true
     }
 

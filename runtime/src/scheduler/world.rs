@@ -59,8 +59,8 @@ pub(crate) struct Gate {
 pub(super) struct Stops {
     /// How often the phase has changed.
     changes: u64,
-    /// How many workers have stopped since the last change.
-    stopped: usize,
+    /// The workers that have stopped since the last change.
+    stopped: Vec<usize>,
 }
 
 impl World {
@@ -80,7 +80,7 @@ impl Worker {
             DUMPING | STOPPING | PAUSING => {
                 let mut stops = world.stops.lock();
                 if shared.must_stop() {
-                    stops.stopped += 1;
+                    stops.stopped.push(self.index());
                     world.changed.notify_all();
                     let changes = stops.changes;
                     while stops.changes == changes {
@@ -108,7 +108,7 @@ pub(super) fn change_phase(shared: &Shared, phase: u8) {
     let mut stops = shared.world.stops.lock();
     shared.phase.store(phase, Relaxed);
     stops.changes += 1;
-    stops.stopped = 0;
+    stops.stopped.clear();
     shared.world.changed.notify_all();
 }
 
@@ -135,7 +135,7 @@ pub(super) fn until_stopped(shared: &Shared, deadline: Option<Instant>) -> usize
     wake_all(shared);
     let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
     let mut stops = shared.world.stops.lock();
-    while stops.stopped < workers {
+    while stops.stopped.len() < workers {
         match deadline {
             None => shared.world.changed.wait(&mut stops),
             Some(deadline) => {
@@ -145,5 +145,10 @@ pub(super) fn until_stopped(shared: &Shared, deadline: Option<Instant>) -> usize
             }
         }
     }
-    workers - stops.stopped
+    workers - stops.stopped.len()
+}
+
+/// The workers that have stopped by now.
+pub(super) fn who_stands(shared: &Shared) -> Vec<usize> {
+    shared.world.stops.lock().stopped.clone()
 }

@@ -115,8 +115,9 @@ pub(crate) struct Started {
     pub(crate) generator: Innermost,
     /// The word of the lock that its worker is to release for it; see `park/locked.rs`.
     pub(crate) held: Cell<*const AtomicBool>,
-    /// Whether it is known to be unwinding; see [`Header::unwinding`].
-    pub(crate) unwinding: Cell<bool>,
+    /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
+    /// [`Header::unwinding`]. In one, so that both are written at once.
+    settled: Cell<u64>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
     /// For the scan before a move: the stack pointer at the latest suspension.
@@ -138,7 +139,7 @@ impl Started {
             shields: Cell::new(0),
             bound: Cell::new(None),
             held: Cell::new(std::ptr::null()),
-            unwinding: Cell::new(false),
+            settled: Cell::new(0),
             counted: Cell::new(false),
             #[cfg(stack_scan)]
             sp: Cell::new(0),
@@ -147,6 +148,32 @@ impl Started {
             #[cfg(stack_scan)]
             tls_hit: Cell::new(0),
         }
+    }
+}
+
+impl Started {
+    /// It was suspended, and is not unwinding.
+    #[inline]
+    pub(crate) fn settle(&self, clock: u64) {
+        self.settled.set(clock);
+    }
+
+    /// It was suspended.
+    pub(crate) fn settle_as_it_is(&self, clock: u64) {
+        self.settled.set(clock | self.settled.get() & 1);
+    }
+
+    /// When it was last suspended, on the poller thread's clock.
+    pub(crate) fn settled_at(&self) -> u64 {
+        self.settled.get() & !1
+    }
+
+    pub(crate) fn set_unwinding(&self, unwinding: bool) {
+        self.settled.set(self.settled.get() & !1 | u64::from(unwinding));
+    }
+
+    fn is_unwinding(&self) -> bool {
+        self.settled.get() & 1 == 1
     }
 }
 
@@ -429,6 +456,13 @@ impl Header {
         );
     }
 
+    /// Whether it has started. Owner only.
+    #[inline]
+    pub(crate) fn is_on_stack(&self) -> bool {
+        // SAFETY: the owner's.
+        unsafe { &*self.fiber.get() }.is_some()
+    }
+
     /// The fiber of a task that has started.
     #[inline]
     pub(crate) fn running(&self) -> &Fiber<Started> {
@@ -470,11 +504,10 @@ impl Header {
 
     #[cold]
     fn unwinding_itself(&self) -> Unwinding {
-        let known = &self.started().unwinding;
-        if !known.get() && current::worker().is_some_and(Worker::has_unwinding_tasks) {
+        if !self.started().is_unwinding() && current::worker().is_some_and(Worker::has_unwinding_tasks) {
             return Unwinding::Perhaps;
         }
-        known.set(true);
+        self.started().set_unwinding(true);
         Unwinding::Yes
     }
 
