@@ -20,11 +20,12 @@ usage: sward-benches [OPTIONS]              the server benchmark, under two minu
 options:
   --workers N    only with N workers (default: once with 1, once with all)
   --rounds N     rounds for the medians (default: 3)
-  --peers A,B    only these peers: threads, tokio, smol, may, rayon, go; or none
+  --peers A,B    only these peers: threads, tokio, smol, may, go, asyncio, uvloop, gevent, rayon; or none
   --json FILE    write the figures there too
   --check FILE   compare with figures that were written before; worse ones end with exit code 3
   --worse SHARE  what counts as worse (default: 0.15 for the ratio to a peer, 0.02 for instructions)
   --go PATH      the Go tool that builds the Go peer (default: go)
+  --python PATH  the interpreter of the Python peers, such as that of a venv (default: python3)
   --help         this
 ";
 
@@ -68,6 +69,7 @@ pub(crate) struct Options {
     pub(crate) check: Option<PathBuf>,
     pub(crate) worse: Option<f64>,
     pub(crate) go: Option<PathBuf>,
+    pub(crate) python: Option<PathBuf>,
 }
 
 /// Why the command line makes no sense.
@@ -109,6 +111,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             Long("check") => options.check = Some(parser.value()?.into()),
             Long("worse") => options.worse = Some(share("--worse", &parser.value()?)?),
             Long("go") => options.go = Some(parser.value()?.into()),
+            Long("python") => options.python = Some(parser.value()?.into()),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }

@@ -75,9 +75,12 @@ pub(crate) static ALL: [Bench; 48] = [
         server::measure_requests,
     )
     .differs(|kind| (kind == Kind::May).then(|| "batch work on OS threads instead of coroutines, see README.md".into())),
-    Bench::new("yield_2", "2 green threads yield; per yield", |context| micro::yields(context, 2)),
-    Bench::new("yield_1000", "1000 green threads yield; per yield", |context| micro::yields(context, 1000)),
-    Bench::new("spawn_join", "spawn an empty green thread and join it, one at a time", micro::spawn_join),
+    Bench::new("yield_2", "2 green threads yield; per yield", |context| micro::yields(context, 2))
+        .can_run(Kind::has_tasks),
+    Bench::new("yield_1000", "1000 green threads yield; per yield", |context| micro::yields(context, 1000))
+        .can_run(Kind::has_tasks),
+    Bench::new("spawn_join", "spawn an empty green thread and join it, one at a time", micro::spawn_join)
+        .can_run(Kind::has_tasks),
     Bench::new("spawn_batch", "spawn 100 000 empty green threads, then join them; each", micro::spawn_batch)
         .differs(|kind| reduction(kind.sizes().batch, 100_000, "green threads")),
     Bench::new("pingpong", "two green threads hand a turn to each other; per round trip", |context| {
@@ -89,6 +92,7 @@ pub(crate) static ALL: [Bench; 48] = [
     Bench::new("timers_sleep_100k", "100 000 green threads sleep once, for 0.5 to 1 s; how late", |context| {
         micro::timers_sleep(context, context.kind.sizes().idle_100k, Duration::from_millis(500))
     })
+    .can_run(Kind::has_tasks)
     .differs(|kind| reduction(kind.sizes().idle_100k, 100_000, "green threads")),
     Bench::new("timers_sleep_1m", "1 000 000 green threads sleep once, for 3 to 6 s; how late", |context| {
         let count = context.kind.sizes().idle_1m.ok_or_else(|| Error::new("more than this subject can have"))?;
@@ -135,15 +139,15 @@ pub(crate) static ALL: [Bench; 48] = [
     Bench::new("tcp_echo_1", "a connection with one message of 64 bytes in flight", |context| {
         server::measure_echo(context, Role::Echo, 1)
     })
-    .can_run(Kind::answers_at_once),
+    .can_run(|kind| kind.answers_at_once() || kind.is_python()),
     Bench::new("tcp_echo_64", "64 connections, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, Role::Echo, 64)
     })
-    .can_run(Kind::answers_at_once),
+    .can_run(|kind| kind.answers_at_once() || kind.is_python()),
     Bench::new("tcp_echo_1000", "1000 connections, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, Role::Echo, 1000)
     })
-    .can_run(Kind::answers_at_once),
+    .can_run(|kind| kind.answers_at_once() || kind.is_python()),
     Bench::new("unix_echo", "64 connections on a Unix socket, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, Role::UnixEcho, 64)
     })
@@ -182,7 +186,7 @@ pub(crate) static ALL: [Bench; 48] = [
     Bench::new("chan_pingpong", "two green threads send a message to and fro; per round trip", |context| {
         micro::primitive(context, Primitive::ChanPingpong)
     })
-    .can_run(Kind::has_channels)
+    .can_run(|kind| kind.has_channels() || kind.is_python())
     .differs(hands_over_otherwise),
     Bench::new("chan_mpsc", "4 producers and a consumer, capacity 1024; per message", |context| {
         micro::primitive(context, Primitive::ChanMpsc)
@@ -250,7 +254,9 @@ const fn scaling(name: &'static str, workers: usize) -> Bench {
 
 fn hands_over_otherwise(kind: Kind) -> Option<String> {
     match kind {
-        Kind::Tokio | Kind::Smol => Some("channels of capacity 1, having none that hands over".into()),
+        Kind::Tokio | Kind::Smol | Kind::Asyncio | Kind::Uvloop | Kind::Gevent => {
+            Some("channels of capacity 1, having none that hands over".into())
+        }
         Kind::May => Some(UNBOUNDED.into()),
         _ => None,
     }

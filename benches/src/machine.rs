@@ -24,7 +24,7 @@ const PACKAGES: [&str; 11] = [
 ];
 
 /// The facts for the JSON file, with what there is to know about the run.
-pub(crate) fn facts(notes: &[String]) -> Value {
+pub(crate) fn facts(peers: &[String], notes: &[String]) -> Value {
     json!({
         "cpu": cpu_model(),
         "cpus": sys::available(),
@@ -34,15 +34,17 @@ pub(crate) fn facts(notes: &[String]) -> Value {
         "arch": std::env::consts::ARCH,
         "load_average": first_line("/proc/loadavg"),
         "versions": versions(LOCK),
+        "peers": peers,
         "notes": notes,
     })
 }
 
 /// The same in one line.
-pub(crate) fn line() -> String {
+pub(crate) fn line(peers: &[String]) -> String {
     let gib = memory_bytes().map_or(0.0, |bytes| bytes as f64 / f64::from(1 << 30));
-    let versions: Vec<String> =
-        versions(LOCK).iter().map(|(name, version)| format!("{name} {version}")).collect();
+    let built = versions(LOCK);
+    let built = built.iter().map(|(name, version)| format!("{name} {version}"));
+    let versions: Vec<String> = built.chain(peers.iter().cloned()).collect();
     format!(
         "{} CPUs ({}), {gib:.0} GiB, {} {}; {}",
         sys::available(),

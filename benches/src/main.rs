@@ -20,6 +20,7 @@ mod load;
 mod machine;
 mod metric;
 mod micro;
+mod peers;
 mod quiet;
 mod relay;
 mod report;
@@ -29,7 +30,7 @@ mod subject;
 mod sys;
 mod work;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use serde_json::Value;
@@ -37,6 +38,7 @@ use serde_json::Value;
 use args::{Command, Options, UsageError};
 use bench::Bench;
 use error::Result;
+use peers::Peers;
 use runner::{Outcome, Plan};
 use subject::Kind;
 
@@ -141,17 +143,17 @@ fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
     };
     let mut kinds: Vec<Kind> = Kind::ALL.into_iter().filter(|&kind| is_wanted(kind, options)).collect();
     let temporary = temporary_directory();
-    let go = build_go_peer(&mut kinds, options.go.as_deref(), &temporary);
+    let peers = Peers::prepare(&mut kinds, options, &temporary);
     let is_main = benches.iter().any(|bench| bench.name == bench::MAIN);
     let plan = Plan {
         workers: options.workers.map_or_else(one_and_all, |workers| vec![workers]),
         rounds: options.rounds.unwrap_or(ROUNDS),
         iterations: if is_main { work::calibrate() } else { 1 },
-        environment: go.path.map(|path| (subject::GO_PEER_VARIABLE, path.into())).into_iter().collect(),
+        environment: peers.environment.clone(),
         benches,
         kinds,
     };
-    println!("{}", machine::line());
+    println!("{}", machine::line(&peers.versions));
     if is_main {
         println!("a request is {} iterations of SHA-256", plan.iterations);
     }
@@ -162,7 +164,7 @@ fn run(benches: Vec<&'static Bench>, options: &Options) -> Result<ExitCode> {
     let outcome = runner::run(&plan);
     // Left behind, it would only take some space in the temporary directory.
     drop(std::fs::remove_dir_all(&temporary));
-    let (document, has_failed) = print_results(&outcome, go.skipped.as_deref());
+    let (document, has_failed) = print_results(&outcome, &peers);
     if let Some(path) = &options.json {
         std::fs::write(path, format!("{document:#}\n"))?;
     }
@@ -184,36 +186,15 @@ fn one_and_all() -> Vec<usize> {
     if all == 1 { vec![1] } else { vec![1, all] }
 }
 
-/// The Go peer, or why there is none.
-#[derive(Debug, Default)]
-struct GoPeer {
-    path: Option<PathBuf>,
-    skipped: Option<String>,
-}
-
-/// Builds the Go peer if it is wanted; takes it off the list if that is not possible.
-fn build_go_peer(kinds: &mut Vec<Kind>, tool: Option<&Path>, into: &Path) -> GoPeer {
-    if !kinds.contains(&Kind::Go) {
-        return GoPeer::default();
-    }
-    match subject::build_go_peer(tool, into) {
-        Ok(path) => GoPeer { path: Some(path), skipped: None },
-        Err(error) => {
-            kinds.retain(|&kind| kind != Kind::Go);
-            GoPeer { path: None, skipped: Some(error.to_string()) }
-        }
-    }
-}
-
 /// Returns the document that is stored, too, and whether a measurement failed.
-fn print_results(outcome: &Outcome, go_skipped: Option<&str>) -> (Value, bool) {
+fn print_results(outcome: &Outcome, peers: &Peers) -> (Value, bool) {
     let rows = &outcome.rows;
     let mut notes = report::notes(rows);
-    notes.extend(go_skipped.map(|reason| format!("go skipped: {reason}")));
+    notes.extend(peers.skipped.iter().cloned());
     notes.extend(quiet::warning(&outcome.others_cpus));
     let figures = report::summarise(rows);
     print!("{}", report::to_text(rows, &figures));
     notes.iter().for_each(|note| println!("{note}"));
-    let document = report::to_json(machine::facts(&notes), &figures);
+    let document = report::to_json(machine::facts(&peers.versions, &notes), &figures);
     (document, rows.iter().any(|row| row.failure.is_some()))
 }

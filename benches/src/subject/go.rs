@@ -4,18 +4,17 @@
 //! one line, so the amounts of work are decided here as for every other subject. Serving is different: this process
 //! becomes the Go program, and keeps its id, its CPUs and its pipes.
 
-use std::cell::RefCell;
-use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use super::computing::Compute;
 use super::files::Order;
 use super::lateness::{Hogs, Late, Naps, Ticks, send_ticks_on};
 use super::primitives::{Done, Primitive};
+use super::process::Process;
 use super::serving::{Announce, Serve, Service, unix_path};
 use super::{Frames, Subject};
 use crate::error::{Error, Result};
@@ -33,20 +32,21 @@ const SOURCES: [(&str, &str); 7] = [
 ];
 const INSTALL: &str = "install Go from https://go.dev/dl, or give the path of the tool by --go PATH";
 
-/// Builds the program with a Go toolchain; the error says how to get one.
-pub(crate) fn build(tool: Option<&Path>, into: &Path) -> Result<PathBuf> {
+/// Builds the program with a Go toolchain; where it is, and by what it was built. The error says how to get one.
+pub(crate) fn build(tool: &Path, into: &Path) -> Result<(PathBuf, String)> {
     std::fs::create_dir_all(into)?;
     for (name, source) in SOURCES {
         std::fs::write(into.join(name), source)?;
     }
-    let tool = tool.unwrap_or(Path::new("go"));
     let built = Command::new(tool).args(["build", "-o", "peer", "."]).current_dir(into).output();
     let output = built.map_err(|error| Error::new(format!("{}: {error}; {INSTALL}", tool.display())))?;
     if !output.status.success() {
         let stderr = String::from_utf8_lossy(&output.stderr);
         return Err(Error::new(format!("go build failed: {}", stderr.trim())));
     }
-    Ok(into.join("peer"))
+    let version = Command::new(tool).args(["env", "GOVERSION"]).output()?;
+    let version = format!("Go {}", String::from_utf8_lossy(&version.stdout).trim().trim_start_matches("go"));
+    Ok((into.join("peer"), version))
 }
 
 fn program(workers: usize) -> Result<Command> {
@@ -59,132 +59,76 @@ fn program(workers: usize) -> Result<Command> {
 #[derive(Debug)]
 pub(crate) struct Go {
     workers: usize,
-    /// Started by the first command.
-    process: RefCell<Option<Process>>,
-}
-
-#[derive(Debug)]
-struct Process {
-    child: Child,
-    commands: ChildStdin,
-    answers: BufReader<ChildStdout>,
+    process: Process,
 }
 
 impl Go {
     pub(crate) fn new(workers: usize) -> Result<Self> {
-        program(workers)?;
-        Ok(Self { workers, process: RefCell::new(None) })
-    }
-
-    /// Sends a command; returns the whole numbers in the answer.
-    fn ask(&self, command: &str) -> Result<Vec<u64>> {
-        let mut process = self.process.borrow_mut();
-        let process = match &mut *process {
-            Some(process) => process,
-            none => none.insert(Process::start(self.workers)?),
-        };
-        writeln!(process.commands, "{command}")?;
-        let mut line = String::new();
-        process.answers.read_line(&mut line)?;
-        let numbers = line.split_whitespace().map(str::parse).collect::<std::result::Result<Vec<u64>, _>>();
-        match numbers {
-            Ok(numbers) if !numbers.is_empty() => Ok(numbers),
-            _ => Err(Error::new(format!("the Go peer answered {command:?} by {line:?}"))),
-        }
+        let mut command = program(workers)?;
+        command.arg("commands");
+        Ok(Self { workers, process: Process::new(command) })
     }
 
     /// As [`super::generator()`].
     pub(super) fn generator(&self, count: u64) -> Result<Done> {
-        let (time, count) = self.time_and_value(&format!("generator {count}"))?;
-        Ok(Done { time, count })
-    }
-
-    fn time(&self, command: &str) -> Result<Duration> {
-        Ok(Duration::from_nanos(self.ask(command)?[0]))
-    }
-
-    fn time_and_value(&self, command: &str) -> Result<(Duration, u64)> {
-        match self.ask(command)?[..] {
-            [time, value] => Ok((Duration::from_nanos(time), value)),
-            _ => Err(Error::new(format!("the Go peer did not give two numbers for {command:?}"))),
-        }
-    }
-}
-
-impl Process {
-    fn start(workers: usize) -> Result<Self> {
-        let mut child =
-            program(workers)?.arg("commands").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn()?;
-        let (Some(commands), Some(answers)) = (child.stdin.take(), child.stdout.take()) else {
-            return Err(Error::new("the Go peer has no pipes"));
-        };
-        Ok(Self { child, commands, answers: BufReader::new(answers) })
-    }
-}
-
-impl Drop for Process {
-    fn drop(&mut self) {
-        // It may have ended already; nothing depends on its status.
-        drop(self.child.kill());
-        drop(self.child.wait());
+        self.process.done(&format!("generator {count}"))
     }
 }
 
 impl Subject for Go {
     fn yields(&self, threads: usize, each: u64) -> Result<Duration> {
-        self.time(&format!("yields {threads} {each}"))
+        self.process.time(&format!("yields {threads} {each}"))
     }
 
     fn spawn_join(&self, count: u64) -> Result<Duration> {
-        self.time(&format!("spawn_join {count}"))
+        self.process.time(&format!("spawn_join {count}"))
     }
 
     fn spawn_batch(&self, count: usize) -> Result<Duration> {
-        self.time(&format!("spawn_batch {count}"))
+        self.process.time(&format!("spawn_batch {count}"))
     }
 
     fn pingpong(&self, rounds: u64, limit: Option<Duration>) -> Result<Duration> {
         match limit {
-            Some(limit) => self.time(&format!("pingpong_limited {rounds} {}", limit.as_millis())),
-            None => self.time(&format!("pingpong {rounds}")),
+            Some(limit) => self.process.time(&format!("pingpong_limited {rounds} {}", limit.as_millis())),
+            None => self.process.time(&format!("pingpong {rounds}")),
         }
     }
 
     fn skynet(&self, depth: u32) -> Result<(Duration, u64)> {
-        self.time_and_value(&format!("skynet {depth}"))
+        let done = self.process.done(&format!("skynet {depth}"))?;
+        Ok((done.time, done.count))
     }
 
     fn fib(&self, n: u32) -> Result<(Duration, u64)> {
-        self.time_and_value(&format!("fib {n}"))
+        let done = self.process.done(&format!("fib {n}"))?;
+        Ok((done.time, done.count))
     }
 
     fn primitive(&self, primitive: Primitive, count: u64) -> Result<Done> {
-        let (time, count) = self.time_and_value(&format!("{} {count}", primitive.name()))?;
-        Ok(Done { time, count })
+        self.process.done(&format!("{} {count}", primitive.name()))
     }
 
     fn read_file(&self, path: &Path, order: Order, count: u64) -> Result<Done> {
-        let (time, count) =
-            self.time_and_value(&format!("file_{} {count} {}", order.name(), path.display()))?;
-        Ok(Done { time, count })
+        self.process.done(&format!("file_{} {count} {}", order.name(), path.display()))
     }
 
     fn idle(&self, count: usize, frames: Frames) -> Result<u64> {
         let command = if frames == Frames::Deep { "idle_deep" } else { "idle" };
-        Ok(self.ask(&format!("{command} {count}"))?[0])
+        Ok(self.process.ask(&format!("{command} {count}"))?[0])
     }
 
     fn wakes(&self, samples: usize) -> Result<Vec<u64>> {
-        self.ask(&format!("wakes {samples}"))
+        self.process.ask(&format!("wakes {samples}"))
     }
 
     fn peak_bytes(&self) -> Result<u64> {
-        Ok(self.ask("peak")?[0])
+        Ok(self.process.ask("peak")?[0])
     }
 
     fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
         let (shortest, spread) = (naps.shortest.as_millis(), naps.spread.as_millis());
-        let answer = self.ask(&format!("sleep_all {} {shortest} {spread}", naps.count))?;
+        let answer = self.process.ask(&format!("sleep_all {} {shortest} {spread}", naps.count))?;
         answer.into_iter().for_each(|nanos| late.put(nanos));
         Ok(())
     }
@@ -195,7 +139,7 @@ impl Subject for Go {
         if ticks.hogs != Hogs::None {
             send_ticks_on(move || Ok(listener.accept()?.0), ticks.count);
         }
-        let answer = self.ask(&format!("ticks_{} {} {port}", ticks.hogs.name(), ticks.count))?;
+        let answer = self.process.ask(&format!("ticks_{} {} {port}", ticks.hogs.name(), ticks.count))?;
         let (timer, tcp) = answer.split_at_checked(ticks.count).ok_or_else(|| Error::new("too few ticks"))?;
         timer.iter().for_each(|&nanos| ticks.timer.put(nanos));
         tcp.iter().for_each(|&nanos| ticks.tcp.put(nanos));
@@ -203,19 +147,17 @@ impl Subject for Go {
     }
 
     fn cpu_time(&self) -> Result<Duration> {
-        Ok(Duration::from_nanos(self.ask("cpu")?[0]))
+        self.process.time("cpu")
     }
 }
 
 impl Compute for Go {
     fn mandelbrot(&self) -> Result<Done> {
-        let (time, count) = self.time_and_value("mandelbrot")?;
-        Ok(Done { time, count })
+        self.process.done("mandelbrot")
     }
 
     fn quicksort(&self) -> Result<Done> {
-        let (time, count) = self.time_and_value("quicksort")?;
-        Ok(Done { time, count })
+        self.process.done("quicksort")
     }
 }
 

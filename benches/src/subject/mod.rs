@@ -15,6 +15,8 @@ mod http;
 mod lateness;
 mod may;
 mod primitives;
+mod process;
+mod python;
 mod serving;
 mod smol;
 mod sward;
@@ -35,6 +37,10 @@ pub(crate) use generator::generator;
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
 pub(crate) use lateness::{Hogs, Late, Naps, Ticks};
 pub(crate) use primitives::{Done, Primitive};
+pub(crate) use python::{
+    INTERPRETER_VARIABLE as PYTHON_VARIABLE, PROGRAM_VARIABLE as PYTHON_PEER_VARIABLE,
+    version as python_version, write_peer as write_python_peer,
+};
 pub(crate) use serving::{Role, Serve, Service};
 use threads::Channels;
 
@@ -57,6 +63,12 @@ pub(crate) enum Kind {
     Smol,
     May,
     Go,
+    /// Python's own library.
+    Asyncio,
+    /// The same by another loop.
+    Uvloop,
+    /// Python's green threads.
+    Gevent,
     /// For parallel CPU work only.
     Rayon,
     /// A bare loop around epoll on one thread, for servers only: the limit.
@@ -66,7 +78,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const ALL: [Self; 13] = [
+    pub(crate) const ALL: [Self; 16] = [
         Self::Sward,
         Self::SwardRoaming,
         Self::SwardMessages,
@@ -77,6 +89,9 @@ impl Kind {
         Self::Smol,
         Self::May,
         Self::Go,
+        Self::Asyncio,
+        Self::Uvloop,
+        Self::Gevent,
         Self::Rayon,
         Self::Epoll,
         Self::Corosensei,
@@ -94,6 +109,9 @@ impl Kind {
             Self::Smol => "smol",
             Self::May => "may",
             Self::Go => "go",
+            Self::Asyncio => "asyncio",
+            Self::Uvloop => "uvloop",
+            Self::Gevent => "gevent",
             Self::Rayon => "rayon",
             Self::Epoll => "epoll",
             Self::Corosensei => "corosensei",
@@ -114,6 +132,16 @@ impl Kind {
         matches!(self, Self::Epoll | Self::Corosensei)
     }
 
+    /// Whether it is a library of Python's, which is measured by some benchmarks only.
+    pub(crate) fn is_python(self) -> bool {
+        matches!(self, Self::Asyncio | Self::Uvloop | Self::Gevent)
+    }
+
+    /// Whether it is a runtime, in whatever language.
+    pub(crate) fn has_tasks(self) -> bool {
+        self.is_runtime() || self.is_python()
+    }
+
     /// Whether it is somebody else's runtime, or a part of one.
     pub(crate) fn is_peer(self) -> bool {
         !(self.is_sward() || self.is_limit())
@@ -126,7 +154,7 @@ impl Kind {
 
     /// Whether it is a runtime, or a kind of channels.
     pub(crate) fn has_channels(self) -> bool {
-        !matches!(self, Self::SwardMessages | Self::Rayon) && !self.is_limit()
+        !matches!(self, Self::SwardMessages | Self::Rayon) && !self.is_limit() && !self.is_python()
     }
 
     /// Whether it is a server that does nothing but answer: the runtimes, and the limit.
@@ -166,7 +194,7 @@ impl Kind {
 
     /// Whether it can make use of so many workers.
     pub(crate) fn can_have(self, workers: usize) -> bool {
-        !self.is_limit() || workers == 1
+        workers == 1 || !(self.is_limit() || self.is_python())
     }
 
     /// How much of each fixed-size benchmark this subject can do.
@@ -268,6 +296,7 @@ pub(crate) fn start(kind: Kind, workers: usize, demand: Demand) -> Result<Box<dy
         Kind::Smol => Box::new(smol::Smol::new(workers)),
         Kind::May => Box::new(may::May::new(workers, demand)),
         Kind::Go => Box::new(go::Go::new(workers)?),
+        Kind::Asyncio | Kind::Uvloop | Kind::Gevent => Box::new(python::Python::new(kind)?),
         Kind::Rayon | Kind::Epoll | Kind::Corosensei => return Err(Error::new("no runtime")),
     })
 }
