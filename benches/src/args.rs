@@ -15,6 +15,7 @@ Measures sward against its peers.
 usage: sward-benches [OPTIONS]              the server benchmark, under two minutes
        sward-benches run NAME... [OPTIONS]  the benchmarks of that name, or `all`
        sward-benches list                   the names, and what each measures
+       sward-benches page JSON MARKDOWN     a page of a stored run, with a picture beside it
        sward-benches instructions [NAME...] instructions for each operation, counted by callgrind
 
 options:
@@ -34,6 +35,10 @@ options:
 pub(crate) enum Command {
     Help,
     List,
+    Page {
+        stored: PathBuf,
+        page: PathBuf,
+    },
     Instructions {
         names: Vec<String>,
         options: Options,
@@ -121,6 +126,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
         [] => Ok(Command::Run { benches: bench::find(bench::MAIN), options }),
         ["list"] if options == Options::default() => Ok(Command::List),
         ["list"] => Err(UsageError::new("list takes no options")),
+        ["page", stored, page] if options == Options::default() => {
+            Ok(Command::Page { stored: stored.into(), page: page.into() })
+        }
+        ["page", ..] => {
+            Err(UsageError::new("page needs a stored run and the file to write, and takes no options"))
+        }
         ["instructions", ref names @ ..] => {
             let only_files = Options { json: None, check: None, worse: None, ..options.clone() };
             if only_files != Options::default() {
@@ -147,7 +158,7 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             Ok(Command::Serve { role, context })
         }
         [word, ..] => {
-            Err(UsageError(format!("unknown command {word:?}; there are run, list and instructions")))
+            Err(UsageError(format!("unknown command {word:?}; there are run, list, page and instructions")))
         }
     }
 }
@@ -258,6 +269,7 @@ mod tests {
         assert!(error("--verbose").contains("--verbose"));
         assert!(error("--json").contains("--json"));
         assert!(error("list --rounds 2").contains("no options"));
+        assert!(error("page run.json").contains("file to write"));
         assert!(error("instructions --rounds 2").contains("--check"));
         assert!(error("--worse -1").contains("\"-1\""));
         assert!(error("--worse NaN").contains("\"NaN\""));

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::metric::{self, Better};
+use crate::stored;
 use crate::subject::Kind;
 
 /// A share of the ratio that is no worse than noise, if not said otherwise.
@@ -65,21 +66,10 @@ pub(crate) fn compare(now: &Value, before: &Value, worse: f64) -> Result<Compari
 }
 
 fn medians(document: &Value) -> Result<Medians> {
-    let results = document["results"].as_array().ok_or_else(|| Error::new("a stored run has no results"))?;
     let mut medians = Medians::new();
-    for result in results {
-        let text = |name: &str| result[name].as_str();
-        let (Some(bench), Some(subject), Some(metric)) = (text("bench"), text("subject"), text("metric"))
-        else {
-            return Err(Error::new(format!("a stored result is incomplete: {result}")));
-        };
-        let (Some(workers), Some(median)) = (result["workers"].as_u64(), result["median"].as_f64()) else {
-            return Err(Error::new(format!("a stored result is incomplete: {result}")));
-        };
-        // A subject that is no longer known has no part in this.
-        if let Some(kind) = Kind::find(subject) {
-            medians.entry((bench.into(), workers, metric.into())).or_default().insert(kind.name(), median);
-        }
+    for figure in stored::figures(document)? {
+        let place = (figure.bench, figure.workers, figure.metric.name.to_owned());
+        medians.entry(place).or_default().insert(figure.kind.name(), figure.summary.median);
     }
     Ok(medians)
 }
@@ -114,11 +104,12 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::stored::tests::document;
 
     /// A document with these medians of `fib` with one worker.
     fn run(metric: &str, medians: &[(&str, f64)]) -> Value {
-        let result = |&(subject, median): &(&str, f64)| json!({ "bench": "fib", "subject": subject, "workers": 1, "metric": metric, "median": median });
-        json!({ "machine": {}, "results": medians.iter().map(result).collect::<Vec<_>>() })
+        let figure = |&(subject, median)| ("fib", subject, 1, metric, median);
+        document(&medians.iter().map(figure).collect::<Vec<_>>())
     }
 
     fn findings(now: &Value, before: &Value) -> Vec<String> {

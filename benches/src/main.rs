@@ -5,13 +5,15 @@
 //!
 //! In reading order: [`mod@bench`] is the table of all benchmarks, [`server`] and [`micro`] say how each is made,
 //! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement,
-//! [`report`] prints what they found and [`check`] compares it with what was found before. [`instructions`] counts what
+//! [`report`] prints what they found and [`check`] compares it with what was found before; [`page`] and [`chart`]
+//! make a page of it. [`instructions`] counts what
 //! the others time.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print its results")]
 
 mod args;
 mod bench;
+mod chart;
 mod check;
 mod churn;
 mod error;
@@ -20,24 +22,26 @@ mod load;
 mod machine;
 mod metric;
 mod micro;
+mod page;
 mod peers;
 mod quiet;
 mod relay;
 mod report;
 mod runner;
 mod server;
+mod stored;
 mod subject;
 mod sys;
 mod work;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use serde_json::Value;
 
 use args::{Command, Options, UsageError};
 use bench::Bench;
-use error::Result;
+use error::{Error, Result};
 use peers::Peers;
 use runner::{Outcome, Plan};
 use subject::Kind;
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Instructions { names, options } => count_instructions(&names, &options),
+        Command::Page { stored, page } => make_page(&stored, &page).map(|()| ExitCode::SUCCESS),
         Command::Run { benches, options } => run(benches, &options),
         Command::Measure { bench, context } => {
             runner::measure_here(bench, &context).map(|()| ExitCode::SUCCESS)
@@ -106,6 +111,19 @@ fn create_output(options: &Options) -> std::result::Result<(), UsageError> {
 /// A directory of this process, which may not exist yet.
 fn temporary_directory() -> PathBuf {
     std::env::temp_dir().join(format!("sward-benches-{}", std::process::id()))
+}
+
+/// Writes the page of a stored run, and the picture beside it.
+fn make_page(stored: &Path, page: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(stored)
+        .map_err(|error| Error::new(format!("{}: {error}", stored.display())))?;
+    let document =
+        serde_json::from_str(&text).map_err(|error| Error::new(format!("{}: {error}", stored.display())))?;
+    let picture = page.with_extension("svg");
+    let name = picture.file_name().unwrap_or_default().to_string_lossy();
+    std::fs::write(page, page::to_markdown(&document, &name)?)?;
+    std::fs::write(&picture, chart::to_svg(&document)?)?;
+    Ok(())
 }
 
 fn count_instructions(names: &[String], options: &Options) -> Result<ExitCode> {
@@ -193,6 +211,7 @@ fn print_results(outcome: &Outcome, peers: &Peers) -> (Value, bool) {
     notes.extend(peers.skipped.iter().cloned());
     notes.extend(quiet::warning(&outcome.others_cpus));
     let figures = report::summarise(rows);
+    notes.extend(report::disagreement(&figures));
     print!("{}", report::to_text(rows, &figures));
     notes.iter().for_each(|note| println!("{note}"));
     let document = report::to_json(machine::facts(&peers.versions, &notes), &figures);

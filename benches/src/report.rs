@@ -11,6 +11,8 @@ use crate::runner::Row;
 use crate::subject::Kind;
 use crate::work::CHUNK_REQUESTS;
 
+/// Rounds whose range is a larger share of the median differ.
+const DIFFERS: f64 = 0.1;
 /// No table is wider, if it has only one column of figures.
 const WIDTH: usize = 110;
 
@@ -110,6 +112,16 @@ pub(crate) fn to_text(rows: &[Row], figures: &[Figure]) -> String {
     text
 }
 
+/// Says how many figures are marked by `~`, if any is.
+pub(crate) fn disagreement(figures: &[Figure]) -> Option<String> {
+    let differing = figures.iter().filter(|figure| differs(&figure.summary)).count();
+    let percent = DIFFERS * 100.0;
+    let all = figures.len();
+    (differing > 0).then(|| {
+        format!("~ rounds differ by more than {percent:.0} % of the median: {differing} of {all} figures")
+    })
+}
+
 /// What marks in the tables stand for, each once.
 pub(crate) fn notes(rows: &[Row]) -> Vec<String> {
     let mut notes = Vec::new();
@@ -192,7 +204,8 @@ fn column(group: &[Row], figures: &[&Figure], metric: &'static Metric) -> Vec<St
         };
         let range = format!("({}..{})", number(summary.min), number(summary.max));
         let ratio = best.map_or_else(String::new, |best| format!(" {:.2}x", summary.median / best));
-        format!("{} {range}{ratio}", number(summary.median))
+        let mark = if differs(summary) { " ~" } else { "" };
+        format!("{} {range}{ratio}{mark}", number(summary.median))
     }));
     cells
 }
@@ -208,8 +221,13 @@ fn best_peer(summaries: &HashMap<Kind, Summary>, better: Better) -> Option<f64> 
     best.filter(|&best| best > 0.0)
 }
 
+/// Whether rounds differ by so much that the median says little.
+pub(crate) fn differs(summary: &Summary) -> bool {
+    summary.max - summary.min > DIFFERS * summary.median.abs()
+}
+
 /// A number with three significant digits, or all before the point, in groups of three.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     let decimals = match value.abs() {
         99.95.. => 0,
         9.995.. => 1,
@@ -283,6 +301,20 @@ mod tests {
         assert!(text.contains("go !"));
         let expected = ["† fib, may: fib(21) instead of fib(27)", "! fib, go, 1 worker(s): no toolchain"];
         assert_eq!(notes(&rows), expected);
+    }
+
+    #[test]
+    fn rounds_that_differ_are_marked_and_counted() {
+        let rows = [
+            row("fib", Kind::Tokio, 1, &[&[(&TIME, 100.0)], &[(&TIME, 104.0)], &[(&TIME, 112.0)]]),
+            row("fib", Kind::Smol, 1, &[&[(&TIME, 100.0)], &[(&TIME, 109.0)]]),
+        ];
+        let figures = summarise(&rows);
+        let text = to_text(&rows, &figures);
+        assert!(text.contains("104 (100..112) 1.00x ~"));
+        assert_eq!(text.matches('~').count(), 1);
+        assert!(disagreement(&figures).is_some_and(|note| note.ends_with("1 of 2 figures")));
+        assert_eq!(disagreement(&summarise(&rows[1..])), None);
     }
 
     #[test]
