@@ -58,6 +58,7 @@
 //! - [`task`]: several green threads together: scopes in which a failure ends the rest, groups, `gather`, `race`.
 //! - [`process`]: child processes, as in `std::process`; [`signal`]: Ctrl-C, the request to end, and other signals.
 //! - [`io`]: `std::io`, with standard streams and pipes that park, and [`Watched`](io::Watched) for any other descriptor.
+//! - [`blocking`]: runs a call that blocks its OS thread here and now, while another worker takes the place of the one that it keeps.
 //! - [`unblock`]: runs a call that would block its OS thread on a pool, and parks the green thread meanwhile.
 //! - [`macro@main`] and [`macro@test`]: attributes for a program's `main` and for tests.
 //! - [`run`] and [`runtime`]: the first `spawn` starts a default runtime; these are for where control is wanted.
@@ -106,6 +107,6 @@ pub use sward_io::hyper;
 pub use sward_io::{fs, io, net, os, process, signal};
 pub use sward_macros::{main, test};
 pub use sward_runtime::{
-    cancel, coroutine, error, future, run, runtime, thread, thread_local, time, unblock,
+    blocking, cancel, coroutine, error, future, run, runtime, thread, thread_local, time, unblock,
 };
 pub use sward_sync::{self as sync, channel};

@@ -25,7 +25,7 @@ use loom::{
     thread,
 };
 use sward_loom_tests::{Plain, check, check_bounded};
-use sward_runtime::model::Idle;
+use sward_runtime::model::{Ended, Idle, Standing};
 
 struct Runtime {
     idle: Idle,
@@ -41,7 +41,7 @@ impl Runtime {
     /// All workers are busy.
     fn new(workers: usize, max_searching: usize) -> Self {
         Self {
-            idle: Idle::new(workers, max_searching),
+            idle: Idle::new(workers, 0, max_searching),
             shared: AtomicUsize::new(0),
             inboxes: (0..workers).map(|_| AtomicUsize::new(0)).collect(),
             threads: (0..workers).map(|_| Plain::new(())).collect(),
@@ -59,11 +59,11 @@ impl Runtime {
             if searching && take(&self.shared) {
                 return self.run(searching);
             }
-            self.idle.sleep(me, mem::take(&mut searching));
+            assert_eq!(self.idle.sleep(me, mem::take(&mut searching)), None);
             if !has_any(&self.shared) && !has_any(&self.inboxes[me]) {
                 return;
             }
-            if !self.idle.cancel_sleep(me) {
+            if self.idle.cancel_sleep(me) == Ended::Already {
                 // It was woken by name, perhaps: then it will not look at what it saw.
                 if has_any(&self.shared) {
                     self.notify();
@@ -104,9 +104,10 @@ impl Runtime {
         let sleeping = self.idle.sleeping();
         assert!(!has_any(&self.shared) || sleeping == 0, "work for all, and a sleeper");
         for (worker, inbox) in self.inboxes.iter().enumerate() {
-            assert!(!has_any(inbox) || !self.idle.is_asleep(worker), "work for a sleeper");
+            assert!(!has_any(inbox) || self.idle.standing(worker) != Standing::Asleep, "work for a sleeper");
         }
-        let asleep = (0..self.inboxes.len()).filter(|&worker| self.idle.is_asleep(worker)).count();
+        let asleep =
+            (0..self.inboxes.len()).filter(|&worker| self.idle.standing(worker) == Standing::Asleep).count();
         assert_eq!(asleep, sleeping, "D1");
         assert!(sleeping == 0 || self.idle.could_wake(), "nobody searches");
         assert!(sleeping > 0 || self.idle.start_searching(), "nobody searches");
@@ -193,7 +194,7 @@ fn the_last_searcher_that_finds_work_passes_the_duty_on() {
     check(|| {
         let runtime = Runtime::new(2, 1);
         runtime.shared.fetch_add(1, Relaxed);
-        runtime.idle.sleep(1, false);
+        assert_eq!(runtime.idle.sleep(1, false), None);
         assert!(runtime.idle.start_searching());
         run_all(runtime, [|outsider| outsider.push(), |searcher| searcher.work(0, true)]);
     });
@@ -204,7 +205,7 @@ fn of_two_searchers_the_last_looks_again() {
     check_bounded(4, || {
         let runtime = Runtime::new(3, 2);
         runtime.shared.fetch_add(1, Relaxed);
-        runtime.idle.sleep(2, false);
+        assert_eq!(runtime.idle.sleep(2, false), None);
         assert!(runtime.idle.start_searching());
         assert!(runtime.idle.start_searching());
         run_all(
@@ -222,8 +223,8 @@ fn of_two_searchers_the_last_looks_again() {
 fn a_sleeper_with_work_of_its_own_and_work_for_all_is_woken_once() {
     check(|| {
         let runtime = Runtime::new(2, 1);
-        runtime.idle.sleep(1, false);
-        runtime.idle.sleep(0, false);
+        assert_eq!(runtime.idle.sleep(1, false), None);
+        assert_eq!(runtime.idle.sleep(0, false), None);
         run_all(runtime, [|outsider| outsider.push(), |sender| sender.send(0)]);
     });
 }
@@ -232,7 +233,7 @@ fn a_sleeper_with_work_of_its_own_and_work_for_all_is_woken_once() {
 fn a_worker_about_to_sleep_is_sent_a_task_while_there_is_work_for_all() {
     check_bounded(3, || {
         let runtime = Runtime::new(2, 1);
-        runtime.idle.sleep(1, false);
+        assert_eq!(runtime.idle.sleep(1, false), None);
         run_all(
             runtime,
             [|outsider| outsider.push(), |sender| sender.send(0), |worker| worker.work(0, false)],

@@ -20,6 +20,7 @@ mod pool;
 mod readiness;
 mod reentrant_lock;
 mod rwlock;
+mod seats;
 mod select;
 mod semaphore;
 mod slab;

@@ -15,7 +15,7 @@
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{check, check_bounded};
-use sward_runtime::model::{Control, Idle, Kick, Sleeper, Woke};
+use sward_runtime::model::{Control, Ended, Idle, Kick, Sleeper, Woke};
 
 struct Poller {
     control: Control,
@@ -31,19 +31,19 @@ impl Poller {
     fn new() -> Arc<Self> {
         let this = Self {
             control: Control::default(),
-            idle: Idle::new(2, 1),
+            idle: Idle::new(2, 0, 1),
             sleeper: Sleeper::default(),
             workers: Default::default(),
         };
-        this.idle.sleep(0, false);
-        this.idle.sleep(1, false);
+        assert_eq!(this.idle.sleep(0, false), None);
+        assert_eq!(this.idle.sleep(1, false), None);
         Arc::new(this)
     }
 
     /// The poller thread decides how to sleep. `true`: without a limit.
     fn sleep(&self) -> bool {
         self.control.announce_deep();
-        let deep = self.idle.sleeping() == 2;
+        let deep = self.idle.awake() == 0;
         if !deep {
             self.control.revoke_deep();
         }
@@ -59,14 +59,14 @@ impl Poller {
 
     /// A worker ends its sleep by itself.
     fn end_sleep(&self, worker: usize) {
-        assert!(self.idle.cancel_sleep(worker));
+        assert_eq!(self.idle.cancel_sleep(worker), Ended::Searching);
         self.rouse();
     }
 
     /// The poller thread has fallen asleep as it said.
     fn assert_awake_or_all_asleep(&self, deep: bool) {
         let woken = self.sleeper.awake() == Woke::Woken;
-        assert!(!deep || woken || self.idle.sleeping() == 2, "a worker is awake, and nobody watches it");
+        assert!(!deep || woken || self.idle.awake() == 0, "a worker is awake, and nobody watches it");
     }
 }
 
@@ -108,7 +108,7 @@ fn a_deep_sleep_after_a_wake_meets_the_same_worker_again() {
             let poller = Arc::clone(&poller);
             move || {
                 poller.end_sleep(0);
-                poller.idle.sleep(0, true);
+                assert_eq!(poller.idle.sleep(0, true), None);
                 poller.end_sleep(0);
             }
         });

@@ -11,7 +11,7 @@
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Parker, Plain, check, check_bounded};
-use sward_runtime::model::{Idle, Kick, Sleeper, Woke};
+use sward_runtime::model::{Ended, Idle, Kick, Sleeper, Woke};
 
 #[derive(Default)]
 struct Worker {
@@ -118,7 +118,7 @@ fn two_wakes_end_one_sleep_and_both_are_seen() {
 #[test]
 fn a_sleep_that_ends_by_itself_meets_two_notifiers() {
     check_bounded(3, || {
-        let shared = Arc::new((Idle::new(1, 1), Worker::default()));
+        let shared = Arc::new((Idle::new(1, 0, 1), Worker::default()));
         let notifier = thread::spawn({
             let shared = Arc::clone(&shared);
             move || {
@@ -142,9 +142,9 @@ fn a_sleep_that_ends_by_itself_meets_two_notifiers() {
             }
         });
         let (idle, worker) = &*shared;
-        idle.sleep(0, false);
+        assert_eq!(idle.sleep(0, false), None);
         let woke = match worker.doze() {
-            Woke::Unasked if idle.cancel_sleep(0) => None,
+            Woke::Unasked if idle.cancel_sleep(0) == Ended::Searching => None,
             Woke::Unasked => Some(worker.block(false)),
             woke => Some(woke),
         };

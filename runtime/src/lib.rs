@@ -13,7 +13,7 @@
 //! | `timer` | deadlines |
 //! | `metrics` | figures about a running runtime |
 //! | [`driver`] | what an idle worker waits on |
-//! | [`thread`], [`runtime`], [`cancel`], [`time`], [`coroutine`], [`budget`], [`placement`], [`unblock`] | the public surface |
+//! | [`thread`], [`runtime`], [`cancel`], [`time`], [`coroutine`], [`budget`], [`placement`], [`blocking`], [`unblock`] | the public surface |
 //!
 //! The protocols are described in `docs/scheduler.md` of the repository, and each file's header states its invariants.
 #![deny(unsafe_code)]
@@ -23,6 +23,7 @@
 #[cfg(not(all(target_os = "linux", any(target_arch = "x86_64", target_arch = "aarch64"))))]
 compile_error!("sward runs on Linux, on x86-64 and AArch64");
 
+mod blocking;
 pub mod budget;
 pub mod cancel;
 #[expect(unsafe_code, reason = "coroutines and their stacks; see docs/unsafe.md")]
@@ -60,6 +61,7 @@ pub mod time;
 #[expect(unsafe_code, reason = "entries on the waiters' stacks; see docs/unsafe.md")]
 mod timer;
 
+pub use blocking::blocking;
 pub use pool::{is_green, unblock};
 pub use runtime::run;
 
@@ -72,8 +74,9 @@ pub mod model {
         queue::inbox::{Inbox, Linked},
         scheduler::{
             hands::Hands,
-            idle::Idle,
+            idle::{Asked, Ended, Given, Idle},
             poller::Control,
+            seats::Standing,
             sleeper::{Kick, Sleeper, Woke},
         },
         task::{

@@ -34,6 +34,6 @@ pub fn spread_next_spawn() {
 #[must_use]
 pub fn others_run_beside() -> bool {
     static SEVERAL_CPUS: OnceLock<bool> = OnceLock::new();
-    current::worker().is_none_or(|worker| worker.shared().remotes.len() > 1)
+    current::worker().is_none_or(|worker| worker.shared().remotes.regular() > 1)
         && *SEVERAL_CPUS.get_or_init(|| num_cpus::get() > 1)
 }

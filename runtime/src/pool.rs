@@ -146,7 +146,7 @@ pub fn is_green() -> bool {
 
 /// Runs `f`, which may block, on a pool of OS threads, and parks the calling green thread until it has returned.
 ///
-/// For calls that would stall a worker: foreign code, files, name look-ups. On an OS thread outside the runtime it just calls `f`.
+/// For calls that would stall a worker: foreign code, files, name look-ups. What cannot be sent runs in [`blocking`](crate::blocking). On an OS thread outside the runtime it just calls `f`.
 ///
 /// # Suspension
 ///

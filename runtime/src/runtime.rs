@@ -3,9 +3,10 @@
 use std::{
     any::Any,
     fmt, io,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{Location, resume_unwind},
     sync::{Arc, OnceLock},
     thread::JoinHandle as OsJoinHandle,
+    time::Duration,
 };
 
 use crate::{
@@ -13,8 +14,7 @@ use crate::{
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
     metrics,
-    queue::deque::Deque,
-    scheduler::{self, Config, Shared, current, shutdown, worker::Worker},
+    scheduler::{self, Config, Shared, current, shutdown, spares::start_thread, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
     task::Options,
     thread::{JoinHandle, Rejected, Spawn},
@@ -25,6 +25,12 @@ pub use crate::metrics::{Histogram, Metrics, PoolMetrics, WorkerMetrics};
 
 /// More workers than any machine has cores; beyond it the request is taken for a mistake.
 const MAX_WORKERS: usize = 4096;
+
+/// More spare workers are never started.
+const MAX_SPARES: usize = 16_384;
+
+/// After so long on one green thread a worker is stuck.
+const STALL_AFTER: Duration = Duration::from_millis(10);
 
 /// Runs `f` as the first green thread of a new runtime with default settings, and ends that runtime when `f` returns.
 ///
@@ -83,6 +89,8 @@ pub struct Builder {
     roaming: bool,
     guards: Guards,
     driver: Option<StartDriver>,
+    stall_after: Duration,
+    max_spares: Option<usize>,
 }
 
 type StartDriver = Box<dyn FnOnce() -> io::Result<Arc<dyn Driver>>>;
@@ -107,6 +115,8 @@ impl Default for Builder {
             roaming: false,
             guards: Guards::Auto,
             driver: None,
+            stall_after: STALL_AFTER,
+            max_spares: None,
         }
     }
 }
@@ -133,6 +143,27 @@ impl Builder {
     /// Sets the prefix of the OS threads' names: `prefix-0`, `prefix-1`, …, `prefix-poller`.
     pub fn thread_name(mut self, prefix: impl Into<String>) -> Self {
         self.thread_name = prefix.into();
+        self
+    }
+
+    /// Sets after how long on one green thread a worker counts as stuck; 10 milliseconds if nothing is set.
+    ///
+    /// A green thread that computes for long, or blocks its OS thread in foreign code, keeps its worker. If that lasts this long while
+    /// there is work that others could do, a spare worker takes over, and the stuck one waits for its turn when it comes back: so
+    /// as many workers run at once as the runtime was built with. What has started on the stuck worker and is anchored there waits for it.
+    /// Looked at once a millisecond.
+    pub fn stall_after(mut self, duration: Duration) -> Self {
+        self.stall_after = duration;
+        self
+    }
+
+    /// Sets how many spare workers may be started at most, for workers that are stuck and for green threads in
+    /// [`blocking`](crate::blocking); 64 and twice the number of workers if nothing is set, 16,384 at most. With none,
+    /// stuck workers are not made up for.
+    ///
+    /// A spare that is not needed yet costs nothing. One that was started stays, asleep, for the next time, and ends with the runtime.
+    pub fn max_spares(mut self, n: usize) -> Self {
+        self.max_spares = Some(n);
         self
     }
 
@@ -206,25 +237,24 @@ impl Builder {
             stack_size,
             guards: self.guards,
             roaming: self.roaming,
+            max_spares: self.max_spares.unwrap_or(2 * workers + 64).min(MAX_SPARES),
+            stall_after: self.stall_after,
+            thread_name: self.thread_name.clone(),
         };
-        let deques: Vec<_> = (0..workers).map(|_| (Deque::newest_first(), Deque::oldest_first())).collect();
-        let stealers: Vec<_> = deques.iter().map(|(s, w)| (s.stealer(), w.stealer())).collect();
         // Before there is a runtime: when it fails there is nothing to end.
         let driver = self.driver.map(|start| start()).transpose();
         let driver = driver.map_err(|error| BuildError(BuildErrorKind::Driver(error)))?;
-        let mut runtime = Runtime { shared: Arc::new(Shared::new(&config, &stealers)), threads: Vec::new() };
+        let mut runtime = Runtime { shared: Arc::new(Shared::new(config)), threads: Vec::new() };
         if let Some(driver) = driver {
             let _ = runtime.shared.driver.set(driver);
         }
         crate::dump::quit::enter(&runtime.shared);
         runtime
-            .start_threads(&self.thread_name, deques)
+            .start_threads(&self.thread_name)
             .map_err(|error| BuildError(BuildErrorKind::Thread(error)))?;
         Ok(runtime)
     }
 }
-
-type Deques = Vec<(Deque, Deque)>;
 
 /// A runtime: its workers, its poller thread, and every green thread on them.
 ///
@@ -255,27 +285,19 @@ impl fmt::Debug for Runtime {
 }
 
 impl Runtime {
-    fn start_threads(&mut self, prefix: &str, deques: Deques) -> io::Result<()> {
-        let workers = deques.len();
-        for (index, (spawned, woken)) in deques.into_iter().enumerate() {
+    fn start_threads(&mut self, prefix: &str) -> io::Result<()> {
+        let workers = self.shared.remotes.regular();
+        for index in 0..workers {
             let shared = Arc::clone(&self.shared);
-            self.start_thread(format!("{prefix}-{index}"), move || {
-                Worker::new(index, shared, spawned, woken).main();
-            })
-            .inspect_err(|_| self.shared.world.abandon(workers - index))?;
+            self.start_thread(format!("{prefix}-{index}"), move || Worker::new(index, shared).main())
+                .inspect_err(|_| self.shared.world.abandon(workers - index))?;
         }
         let shared = Arc::clone(&self.shared);
         self.start_thread(format!("{prefix}-poller"), move || scheduler::poller::main(&shared))
     }
 
     fn start_thread(&mut self, name: String, main: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        let main = move || {
-            precise_timers();
-            if catch_unwind(AssertUnwindSafe(main)).is_err() {
-                crate::error::abort("a runtime thread panicked outside any green thread");
-            }
-        };
-        self.threads.push(std::thread::Builder::new().name(name).spawn(main)?);
+        self.threads.push(start_thread(name, main)?);
         Ok(())
     }
 
@@ -334,7 +356,7 @@ impl Drop for Runtime {
 }
 
 /// Lets sleeps end when they should: the default slack of a thread's timers is 50 µs.
-fn precise_timers() {
+pub(crate) fn precise_timers() {
     #[cfg(target_os = "linux")]
     // SAFETY: sets a number of the calling thread; failure changes nothing.
     unsafe {
@@ -480,7 +502,7 @@ impl Handle {
     /// How many workers the runtime has.
     #[must_use]
     pub fn workers(&self) -> usize {
-        self.shared.remotes.len()
+        self.shared.remotes.regular()
     }
 
     /// How many green threads have been spawned and have not ended. A snapshot.

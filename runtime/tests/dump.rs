@@ -252,7 +252,8 @@ fn a_signal_has_a_dump_written_while_everybody_is_stuck() {
     runtime::dump_on_quit().unwrap();
     runtime::dump_on_quit().unwrap();
     each_config(|config| {
-        let runtime = config.build();
+        // Without spares, which would get stuck too, so that the number is known.
+        let runtime = config.builder().max_spares(0).build().unwrap();
         let parked = runtime.handle().spawn(in_a_park_of_its_own);
         until_parked(parked.thread());
         let stuck = Arc::new(std::sync::Mutex::new(()));

@@ -22,6 +22,7 @@ mod shutdown;
 mod spawn;
 mod stack_overflow;
 mod stacks;
+mod stall;
 mod time;
 mod timers;
 mod token;

@@ -22,7 +22,7 @@ pub use self::histogram::Histogram;
 pub use crate::pool::PoolMetrics;
 use crate::{
     prim::atomic::Ordering::{Acquire, Relaxed},
-    scheduler::{Remote, Shared, current},
+    scheduler::{Shared, current, remotes::Remote, seats::Standing},
 };
 
 /// Figures about a runtime, of about one moment. Made by [`Handle::metrics`](crate::runtime::Handle::metrics). What counts only grows.
@@ -122,6 +122,7 @@ pub(crate) fn watch(shared: &Shared) {
     let now = shared.now();
     shared.poller.set_clock(now);
     for (worker, remote) in shared.remotes.iter().enumerate() {
-        remote.counters.watch(remote.tick.load(Relaxed), shared.idle.is_asleep(worker), now);
+        let rests = !matches!(shared.idle.standing(worker), Standing::Seated | Standing::Unseated);
+        remote.counters.watch(remote.tick.load(Relaxed), rests, now);
     }
 }

@@ -70,7 +70,7 @@ struct Found {
 /// Looks at all of them. Not on a green thread of this runtime.
 pub(crate) fn dump(shared: &Shared) -> Dump {
     let live = || usize::try_from(shared.live()).unwrap_or(usize::MAX);
-    let workers = shared.remotes.len();
+    let workers = shared.remotes.regular();
     let mut dump = Dump { workers, busy: 0, is_ending: false, live: live(), threads: Vec::new() };
     if current::worker().is_some_and(|worker| ptr::eq(&raw const **worker.shared(), shared)) {
         // Foreign code that a worker calls, between two green threads: it could not stop.
@@ -138,7 +138,7 @@ fn look(shared: &Shared, some_busy: bool) -> Vec<Found> {
 /// The workers that have not stopped.
 fn busy_workers(shared: &Shared) -> Vec<Busy> {
     let standing = who_stands(shared);
-    let others = (0..shared.remotes.len()).filter(|worker| !standing.contains(worker));
+    let others = (0..shared.remotes.started()).filter(|worker| !standing.contains(worker));
     others
         .filter_map(|worker| {
             // SAFETY: U2.

@@ -5,6 +5,10 @@
 //! | [`worker`] | one worker: what to run next, the switch, and the duty after it |
 //! | [`search`] | what a worker with nothing to run does: look, steal, sleep |
 //! | [`idle`] | who searches, who sleeps, who wakes whom |
+//! | [`seats`] | who may run, when there are more workers than were asked for |
+//! | [`seating`] | a worker that has lost its seat, or gives it up |
+//! | [`watch`] | who is stuck, and what is done about it |
+//! | [`remotes`] | what others may touch of each worker |
 //! | [`sleeper`] | how a thread blocks and is woken |
 //! | [`poller`] | the thread that watches the workers and serves the driver when they do not |
 //! | [`shutdown`] | how a runtime ends |
@@ -58,46 +62,52 @@ pub(crate) mod current;
 pub(crate) mod dump;
 pub(crate) mod hands;
 pub(crate) mod idle;
+mod os_thread;
 pub(crate) mod poller;
+pub(crate) mod remotes;
 mod sample;
 #[cfg(stack_scan)]
 mod scan;
 mod search;
+mod seating;
+pub(crate) mod seats;
 pub(crate) mod shutdown;
 pub(crate) mod sleeper;
+pub(crate) mod spares;
+mod watch;
 pub(crate) mod worker;
 mod world;
 
 use std::{
     collections::VecDeque,
     sync::{Arc, OnceLock},
-    time::Instant,
+    time::{Duration, Instant},
 };
 
-use crossbeam_deque::{Injector, Stealer};
-use crossbeam_utils::CachePadded;
+use crossbeam_deque::Injector;
 
 use self::{
-    hands::Hands,
     idle::Idle,
+    remotes::{Remote, Remotes},
+    seats::Standing,
     sleeper::{Kick, Sleeper},
+    spares::Spares,
     world::World,
 };
 use crate::{
     driver::Driver,
-    metrics::Counters,
     prim::{
         Mutex,
         atomic::{
-            AtomicBool, AtomicI32, AtomicPtr, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
+            AtomicBool, AtomicU8, AtomicU32,
             Ordering::{Acquire, Relaxed},
         },
         global::AtomicU64 as GlobalU64,
     },
-    queue::{inbox::Inbox, list::TaskList},
+    queue::list::TaskList,
     stack::StackPool,
-    task::{Header, TaskRef, header::NO_HOME},
-    timer::{Timers, wheel::Nanos},
+    task::{TaskRef, header::NO_HOME},
+    timer::wheel::Nanos,
 };
 
 /// How many times in a row a run-next slot goes first.
@@ -130,7 +140,7 @@ pub(crate) struct Shared {
     pub(crate) shortage: AtomicBool,
     /// Whether a started task may be resumed by another worker.
     pub(crate) roaming: bool,
-    pub(crate) remotes: Box<[CachePadded<Remote>]>,
+    pub(crate) remotes: Remotes,
     pub(crate) idle: Idle,
     pub(crate) injector: Injector<TaskRef>,
     /// How often something came there while all were busy.
@@ -147,35 +157,10 @@ pub(crate) struct Shared {
     /// Tasks that could not start because no stack could be had.
     pub(crate) starved: Mutex<VecDeque<TaskRef>>,
     pub(crate) world: World,
+    pub(crate) spares: Spares,
+    /// After so long on one green thread a worker is stuck.
+    pub(crate) stall_after: Duration,
     origin: Instant,
-}
-
-/// What others may touch of one worker.
-pub(crate) struct Remote {
-    /// Counts its switches. Others read it to see whether it is stuck.
-    pub(crate) tick: AtomicU32,
-    /// Whether it is asked to look around at its next tick.
-    pub(crate) poke: AtomicBool,
-    /// A task that has not started, or one that roams; taken by its worker, or by a thief if the worker is stuck.
-    pub(crate) run_next: AtomicPtr<Header>,
-    pub(crate) inbox: Inbox<Header>,
-    pub(crate) spawned: Stealer<TaskRef>,
-    pub(crate) woken: Stealer<TaskRef>,
-    pub(crate) timers: Timers,
-    pub(crate) sleeper: Sleeper,
-    /// What the worker has its hands on, once it has begun; valid while its loop runs.
-    pub(crate) hands: AtomicPtr<Hands<Header>>,
-    /// The kernel's number of its OS thread.
-    pub(crate) os_thread: AtomicI32,
-    /// Tasks spawned here, and finished here. Written by the worker alone.
-    pub(crate) spawns: AtomicU64,
-    pub(crate) ends: AtomicU64,
-    /// How many ready tasks lived there when it looked last. Written by the worker alone.
-    pub(crate) local: AtomicUsize,
-    pub(crate) counters: Counters,
-    /// For the scan of stacks: where the thread-locals of its OS thread lie.
-    #[cfg(stack_scan)]
-    pub(crate) tls: OnceLock<std::ops::Range<usize>>,
 }
 
 // SAFETY: `remotes[i].run_next` and the queues own tasks, which are Send; everything else is Send and Sync by itself.
@@ -212,34 +197,14 @@ pub(crate) fn schedule_batch(tasks: &TaskList) {
 }
 
 impl Shared {
-    pub(crate) fn new(config: &Config, deques: &[(Stealer<TaskRef>, Stealer<TaskRef>)]) -> Self {
-        let remote = |(spawned, woken): &(Stealer<TaskRef>, Stealer<TaskRef>)| {
-            CachePadded::new(Remote {
-                tick: AtomicU32::new(0),
-                poke: AtomicBool::new(false),
-                run_next: AtomicPtr::default(),
-                inbox: Inbox::default(),
-                spawned: spawned.clone(),
-                woken: woken.clone(),
-                timers: Timers::default(),
-                sleeper: Sleeper::default(),
-                hands: AtomicPtr::default(),
-                os_thread: AtomicI32::new(0),
-                spawns: AtomicU64::new(0),
-                ends: AtomicU64::new(0),
-                local: AtomicUsize::new(0),
-                counters: Counters::default(),
-                #[cfg(stack_scan)]
-                tls: OnceLock::new(),
-            })
-        };
+    pub(crate) fn new(config: Config) -> Self {
         Self {
             phase: AtomicU8::new(RUNNING),
             shortage: AtomicBool::new(false),
             // With one worker there is nowhere to roam to.
             roaming: config.roaming && config.workers > 1,
-            remotes: deques.iter().map(remote).collect(),
-            idle: Idle::new(config.workers, config.searchers),
+            remotes: Remotes::new(config.workers, config.max_spares),
+            idle: Idle::new(config.workers, config.max_spares, config.searchers),
             injector: Injector::new(),
             injected: AtomicU32::new(0),
             stacks: StackPool::new(config.stack_size, config.guards),
@@ -250,6 +215,8 @@ impl Shared {
             poller: poller::Control::default(),
             starved: Mutex::new(VecDeque::new()),
             world: World::default(),
+            spares: Spares::new(config.thread_name),
+            stall_after: config.stall_after,
             origin: Instant::now(),
         }
     }
@@ -269,7 +236,7 @@ impl Shared {
 
     /// The reverse of `nanos`.
     pub(crate) fn instant(&self, at: Nanos) -> Option<Instant> {
-        self.origin.checked_add(std::time::Duration::from_nanos(at))
+        self.origin.checked_add(Duration::from_nanos(at))
     }
 
     #[inline]
@@ -302,7 +269,11 @@ impl Shared {
         self.notify();
         if self.idle.sleeping() == 0 {
             let turn = self.injected.fetch_add(1, Relaxed) as usize;
-            self.remotes[turn % self.remotes.len()].poke.store(true, Relaxed);
+            let started = self.remotes.started();
+            let mut turns = (turn..turn + started).map(|turn| turn % started);
+            if let Some(worker) = turns.find(|&worker| self.idle.standing(worker) == Standing::Seated) {
+                self.remotes[worker].poke.store(true, Relaxed);
+            }
         }
     }
 
@@ -403,26 +374,13 @@ impl Shared {
 
     /// Whether there is work in a queue that every worker may take from.
     pub(crate) fn has_visible_work(&self) -> bool {
-        !self.injector.is_empty() || self.remotes.iter().any(|r| !r.spawned.is_empty() || !r.woken.is_empty())
-    }
-}
-
-impl Remote {
-    /// Takes the run-next task, if there is one.
-    #[inline]
-    pub(crate) fn take_run_next(&self) -> Option<TaskRef> {
-        if self.run_next.load(Relaxed).is_null() {
-            return None;
-        }
-        let task = std::ptr::NonNull::new(self.run_next.swap(std::ptr::null_mut(), Acquire))?;
-        // SAFETY: the slot owned a reference, which the swap took out once.
-        Some(unsafe { TaskRef::from_raw(task) })
+        !self.injector.is_empty() || self.remotes.iter().any(Remote::has_visible_work)
     }
 }
 
 impl Drop for Shared {
     fn drop(&mut self) {
-        for remote in &self.remotes {
+        for remote in self.remotes.iter() {
             drop(remote.take_run_next());
             remote.inbox.take(|node| {
                 let node = std::ptr::NonNull::new(node).expect("an inbox holds no null");
@@ -442,4 +400,9 @@ pub(crate) struct Config {
     pub(crate) stack_size: usize,
     pub(crate) guards: crate::stack::Guards,
     pub(crate) roaming: bool,
+    /// How many workers may be started beside them.
+    pub(crate) max_spares: usize,
+    pub(crate) stall_after: Duration,
+    /// What the OS threads' names begin with.
+    pub(crate) thread_name: String,
 }

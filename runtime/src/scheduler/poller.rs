@@ -40,7 +40,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::{EXITING, Shared, sleeper::Sleeper};
+use super::{EXITING, Shared, sleeper::Sleeper, spares, watch::Watch};
 use crate::{
     metrics,
     park::Batch,
@@ -53,13 +53,10 @@ use crate::{
 };
 
 /// How often it looks while a worker is awake.
-const TICK: Duration = Duration::from_millis(1);
+pub(super) const TICK: Duration = Duration::from_millis(1);
 
 /// After so many ticks with all workers asleep it sleeps too.
 const QUIET_TICKS: u32 = 16;
-
-/// After so many ticks on one green thread a worker is asked to let others run.
-const LONG_TICKS: u32 = 10;
 
 /// How the poller thread is reached.
 #[derive(Debug, Default)]
@@ -129,23 +126,15 @@ impl Control {
     }
 }
 
-/// What it remembers of one worker.
-#[derive(Clone, Default)]
-struct Seen {
-    tick: u32,
-    /// For how many of our ticks that has not changed.
-    still: u32,
-}
-
 /// Runs the poller thread until the runtime ends.
 pub(crate) fn main(shared: &Arc<Shared>) {
     shared.poller.sleeper.adopt();
-    let mut seen = vec![Seen::default(); shared.remotes.len()];
+    let mut watch = Watch::default();
     let mut polls = shared.polls.load(Relaxed);
     let mut quiet = 0;
     let mut holding = false;
     while shared.phase.load(Relaxed) != EXITING {
-        let all_asleep = shared.idle.sleeping() == shared.remotes.len();
+        let all_asleep = shared.idle.awake() == 0;
         quiet = if all_asleep { quiet + 1 } else { 0 };
         let now = shared.polls.load(Relaxed);
         if holding && now != polls && !all_asleep {
@@ -164,7 +153,8 @@ pub(crate) fn main(shared: &Arc<Shared>) {
             holding = false;
         }
         shared.poller.tick.store(shared.poller.tick().wrapping_add(1), Relaxed);
-        watch(shared, &mut seen);
+        watch.look(shared);
+        spares::start_one(shared);
         metrics::watch(shared);
     }
     if holding {
@@ -175,7 +165,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
 /// Announces a deep sleep. `false`: a worker is awake after all.
 fn announce(shared: &Shared) -> bool {
     shared.poller.announce_deep();
-    shared.idle.sleeping() == shared.remotes.len() && !shared.shortage.load(Relaxed)
+    shared.idle.awake() == 0 && !shared.shortage.load(Relaxed)
 }
 
 /// Sleeps, in the driver if it is ours to wait on. `true`: there was readiness.
@@ -197,33 +187,4 @@ fn wait(shared: &Shared, holding: bool, timeout: Option<Duration>) -> bool {
     readiness.store(readiness.load(Relaxed) + ready.len() as u64, Relaxed);
     ready.schedule();
     events
-}
-
-/// Looks after workers that have been on one green thread since the last tick.
-fn watch(shared: &Shared, seen: &mut [Seen]) {
-    for (worker, (remote, seen)) in shared.remotes.iter().zip(seen).enumerate() {
-        let tick = remote.tick.load(Relaxed);
-        if tick != seen.tick || shared.idle.is_asleep(worker) {
-            *seen = Seen { tick, still: 0 };
-            if remote.timers.is_due(|| shared.now()) {
-                remote.poke.store(true, Relaxed);
-            }
-            continue;
-        }
-        seen.still += 1;
-        if remote.timers.is_due(|| shared.now()) {
-            let mut ready = Batch::new();
-            remote.timers.expire(shared.now(), &mut ready);
-            ready.schedule();
-        }
-        if seen.still.is_multiple_of(LONG_TICKS) {
-            remote.poke.store(true, Relaxed);
-        }
-        if !remote.run_next.load(Relaxed).is_null() || shared.has_visible_work() {
-            shared.notify();
-        }
-    }
-    if shared.shortage.load(Relaxed) {
-        shared.feed_starved();
-    }
 }

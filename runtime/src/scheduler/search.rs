@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{sleeper::Woke, worker::Worker};
+use super::{idle::Ended, seats::Standing, sleeper::Woke, worker::Worker};
 use crate::{
     park::Batch,
     prim::{
@@ -44,6 +44,11 @@ impl Worker {
     }
 
     fn look_round(&self) -> Option<TaskRef> {
+        if self.shared().idle.standing(self.index()) == Standing::Unseated {
+            // To see to that at the next tick.
+            self.remote().poke.store(true, Relaxed);
+            return None;
+        }
         if let Some(task) = self.take_injected() {
             return Some(task);
         }
@@ -75,13 +80,12 @@ impl Worker {
 
     fn steal_in_rounds(&self) -> Option<TaskRef> {
         let shared = self.shared();
-        let workers = shared.remotes.len();
         for round in 0..ROUNDS {
             if let Some(task) = self.steal(round) {
                 return Some(task);
             }
             // When all others sleep, work can only come from outside, and that wakes.
-            if shared.idle.sleeping() + 1 >= workers {
+            if shared.idle.awake() <= 1 {
                 return None;
             }
             for _ in 0..FIRST_PAUSE << round {
@@ -96,7 +100,7 @@ impl Worker {
 
     /// One round over the others, from a random one on.
     fn steal(&self, round: u32) -> Option<TaskRef> {
-        let workers = self.shared().remotes.len();
+        let workers = self.shared().remotes.started();
         let start = self.random(workers);
         for victim in (start..workers).chain(0..start) {
             if victim == self.index() {
@@ -132,15 +136,17 @@ impl Worker {
     }
 
     /// Sleeps until there may be something to run.
-    fn sleep(&self) {
+    pub(super) fn sleep(&self) {
         let shared = self.shared();
         while self.slab().collect() {}
         self.remote().counters.fall_asleep(shared.now());
-        shared.idle.sleep(self.index(), self.searching.replace(false));
+        if let Some(heir) = shared.idle.sleep(self.index(), self.searching.replace(false)) {
+            shared.wake_worker(heir, false);
+        }
         let mut trimmed = false;
         loop {
             // D2: what came before the others could see us asleep.
-            if shared.has_visible_work() || self.has_own_work() || shared.must_stop() {
+            if self.is_wanted() || shared.must_stop() {
                 return self.end_sleep(Woke::Unasked);
             }
             let mut ready = Batch::new();
@@ -164,6 +170,20 @@ impl Worker {
                 shared.stacks.trim(unsafe { &mut *self.stacks.get() });
             }
         }
+    }
+
+    /// Whether there is something that a worker which is about to sleep is to run (D2).
+    fn is_wanted(&self) -> bool {
+        let shared = self.shared();
+        let has_visible_work = shared.has_visible_work();
+        if shared.idle.standing(self.index()) != Standing::Retired {
+            return has_visible_work || self.has_own_work();
+        }
+        if has_visible_work {
+            // For somebody with a seat to see to.
+            shared.notify();
+        }
+        self.has_home_work()
     }
 
     /// Blocks the thread, in the driver if nobody else does, else in a futex. Tells also whether time was up, or may have been.
@@ -199,19 +219,25 @@ impl Worker {
     fn end_sleep(&self, woke: Woke) {
         self.remote().counters.wake_up(self.shared().now(), woke != Woke::Unasked);
         let woke = match woke {
-            Woke::Unasked if self.shared().idle.cancel_sleep(self.index()) => Woke::Searching,
-            // Somebody took us off the list; the wake that goes with it is on its way (D3).
-            Woke::Unasked => {
-                let woke = self.remote().sleeper.block(None);
-                if woke == Woke::Woken && self.shared().has_visible_work() {
-                    // It was for our inbox, and the work we saw may have been announced to us when we still searched (D2).
-                    self.shared().notify();
+            Woke::Unasked => match self.shared().idle.cancel_sleep(self.index()) {
+                Ended::Searching => Woke::Searching,
+                Ended::Unseated => Woke::Woken,
+                // Somebody took us out; the wake that goes with it is on its way (D3).
+                Ended::Already => {
+                    let woke = self.remote().sleeper.block(None);
+                    if woke == Woke::Woken && self.shared().has_visible_work() {
+                        // It was for our inbox, and the work we saw may have been announced to us when we still searched (D2).
+                        self.shared().notify();
+                    }
+                    woke
                 }
-                woke
-            }
+            },
             woke => woke,
         };
         self.searching.set(woke == Woke::Searching);
+        if self.shared().idle.standing(self.index()) == Standing::Unseated {
+            self.remote().poke.store(true, Relaxed);
+        }
         self.shared().poller.rouse(self.shared());
     }
 }

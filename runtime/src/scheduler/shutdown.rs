@@ -70,7 +70,9 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     }
     change_phase(shared, EXITING);
     wake_all(shared);
-    for thread in threads {
+    // The poller thread, which starts spares, is one of those that are joined first.
+    let spares = std::iter::once_with(|| shared.spares.take()).flatten();
+    for thread in threads.into_iter().chain(spares) {
         if thread.join().is_err() {
             crate::error::abort("a worker panicked outside any green thread");
         }
@@ -103,7 +105,7 @@ fn drain(shared: &Shared) -> bool {
     let mut stops = shared.world.stops.lock();
     while shared.live() > 0 {
         let timed_out = shared.world.changed.wait_for(&mut stops, STUCK_AFTER).timed_out();
-        let asleep = shared.idle.sleeping() == shared.remotes.len();
+        let asleep = shared.idle.awake() == 0;
         let deadlines = || shared.remotes.iter().any(|remote| remote.timers.next_deadline().is_some());
         if timed_out && asleep && !deadlines() {
             return shared.live() == 0;

@@ -26,7 +26,10 @@ use std::{
     sync::Arc,
 };
 
-use super::{AGING, DUMPING, MAINTENANCE, RUNNING, Remote, STREAK, Shared, current, hands::Hands};
+use super::{
+    AGING, DUMPING, MAINTENANCE, RUNNING, STREAK, Shared, current, hands::Hands, remotes::Remote,
+    seats::Standing,
+};
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
@@ -104,11 +107,12 @@ impl Drop for Resign {
 }
 
 impl Worker {
-    pub(crate) fn new(index: usize, shared: Arc<Shared>, spawned: Deque, woken: Deque) -> Self {
-        let workers = shared.remotes.len();
+    pub(crate) fn new(index: usize, shared: Arc<Shared>) -> Self {
+        let workers = shared.remotes.capacity();
+        let (spawned, woken) = shared.remotes[index].take_deques();
         Self {
             index,
-            remote: NonNull::from(&*shared.remotes[index]),
+            remote: NonNull::from(&shared.remotes[index]),
             shared,
             spawned,
             woken,
@@ -225,9 +229,9 @@ impl Worker {
         let maintain_in = self.maintain_in.get() - 1;
         self.maintain_in.set(maintain_in);
         if (maintain_in == 0 || remote.poke.load(Relaxed))
-            && let Some(task) = self.maintain()
+            && let Some(found) = self.maintain()
         {
-            return Some(task);
+            return found;
         }
         if let Some(task) = self.take_next() {
             return Some(task);
@@ -322,15 +326,19 @@ impl Worker {
         self.heed_probe();
     }
 
-    /// What a worker looks at now and then even though it has work.
+    /// What a worker looks at now and then even though it has work. `Some(None)`: it may not run any, for want of a seat.
     #[inline(never)]
-    fn maintain(&self) -> Option<TaskRef> {
+    fn maintain(&self) -> Option<Option<TaskRef>> {
         let looks = self.since_drained.get() + u32::from(self.maintain_in.get() == 0);
         let is_aged = looks >= AGING;
         self.since_drained.set(if is_aged { 0 } else { looks });
         self.maintain_in.set(MAINTENANCE);
         self.sample();
         self.remote().poke.store(false, Relaxed);
+        if !self.keep_seat() {
+            self.remote().poke.store(true, Relaxed);
+            return Some(None);
+        }
         self.expire_timers();
         self.poll_driver();
         self.slab.collect();
@@ -339,7 +347,7 @@ impl Worker {
         }
         let oldest =
             self.take_injected().or_else(|| if is_aged { self.spawned.steal_oldest() } else { None });
-        oldest.or_else(|| self.take_run_next())
+        oldest.or_else(|| self.take_run_next()).map(Some)
     }
 
     /// Fires the wheel. `true`: something became ready.
@@ -374,7 +382,7 @@ impl Worker {
             return None;
         }
         // A fair share: others will come for theirs.
-        let share = self.shared.injector.len() / self.shared.remotes.len() + 1;
+        let share = self.shared.injector.len() / self.shared.remotes.regular() + 1;
         let task = self.woken.take_from(&self.shared.injector, share.min(32))?;
         if !self.woken.is_empty() {
             // For a moment the rest was in neither queue; who looked then did not see it.
@@ -576,22 +584,28 @@ impl Worker {
 
     /// Has the next spawn of the task that runs placed in turn.
     pub(crate) fn spread_next_spawn(&self) {
-        self.spread.set(!self.shared.roaming && self.seen_ticks.len() > 1);
+        self.spread.set(!self.shared.roaming && self.shared.remotes.regular() > 1);
     }
 
     /// The worker whose turn it is to get a new task; `None` if it is this one.
     #[cold]
     fn next_in_turn(&self) -> Option<u32> {
         self.spread.set(false);
-        let turn = (self.turn.get() + 1) % self.seen_ticks.len();
+        let turn = (self.turn.get() + 1) % self.shared.remotes.regular();
         self.turn.set(turn);
         if turn == self.index {
             return None;
         }
-        // Nobody can steal from an inbox, so nothing is sent to one who is stuck: who has not switched since the last time.
-        let tick = self.shared.remotes[turn].tick.load(Relaxed);
+        // Nobody can steal from an inbox, so nothing is sent to one who is stuck: who has not switched since the last time, or was stuck
+        // a short while ago.
+        let remote = &self.shared.remotes[turn];
+        let tick = remote.tick.load(Relaxed);
         let moved = self.placed_ticks[turn].replace(tick) != tick;
-        (moved || self.shared.idle.is_asleep(turn)).then_some(turn as u32)
+        let is_fit = match self.shared.idle.standing(turn) {
+            Standing::Seated => moved && !super::watch::was_stuck(&self.shared, remote),
+            standing => standing == Standing::Asleep,
+        };
+        is_fit.then_some(turn as u32)
     }
 
     /// Puts `task` in the run-next slot, and what stood there where others can steal it.
@@ -612,7 +626,7 @@ impl Worker {
     /// Work is visible to the other workers, if there are any.
     #[inline]
     fn notify(&self) {
-        if self.seen_ticks.len() > 1 {
+        if self.shared.remotes.started() > 1 {
             self.shared.notify();
         }
     }
@@ -717,13 +731,18 @@ impl Worker {
 
     /// Whether it has a task of its own to run.
     pub(super) fn has_own_work(&self) -> bool {
+        self.has_home_work()
+            || !self.spawned.is_empty()
+            || !self.woken.is_empty()
+            || !self.remote().run_next.load(Acquire).is_null()
+    }
+
+    /// Whether it has one that nobody else could run.
+    pub(super) fn has_home_work(&self) -> bool {
         !self.local.is_empty()
             || !self.yielded.is_empty()
             || self.next_local.get().is_some()
-            || !self.spawned.is_empty()
-            || !self.woken.is_empty()
             || !self.remote().inbox.is_empty()
-            || !self.remote().run_next.load(Acquire).is_null()
     }
 }
 

@@ -115,9 +115,9 @@ pub(super) fn change_phase(shared: &Shared, phase: u8) {
 /// Gets every sleeping thread to look at the phase.
 pub(super) fn wake_all(shared: &Shared) {
     fence(SeqCst); // D2 of `idle.rs`: the phase is looked at again after a worker is listed as asleep
-    for worker in 0..shared.remotes.len() {
+    for worker in 0..shared.remotes.started() {
         shared.remotes[worker].poke.store(true, Relaxed);
-        if shared.idle.notify_worker(worker) {
+        if shared.idle.notify_worker(worker) || shared.idle.dismiss(worker) {
             shared.wake_worker(worker, false);
         }
     }
@@ -133,9 +133,10 @@ pub(super) fn stop_world(shared: &Shared, phase: u8, deadline: Option<Instant>) 
 /// Returns once all workers have stopped, at the latest at `deadline`; and how many have not by then: without a deadline, none.
 pub(super) fn until_stopped(shared: &Shared, deadline: Option<Instant>) -> usize {
     wake_all(shared);
-    let workers = shared.remotes.len() - shared.world.absent.load(Relaxed);
     let mut stops = shared.world.stops.lock();
-    while stops.stopped.len() < workers {
+    // One that could not be started is taken back.
+    let workers = || shared.remotes.started() - shared.world.absent.load(Relaxed);
+    while stops.stopped.len() < workers() {
         match deadline {
             None => shared.world.changed.wait(&mut stops),
             Some(deadline) => {
@@ -145,7 +146,7 @@ pub(super) fn until_stopped(shared: &Shared, deadline: Option<Instant>) -> usize
             }
         }
     }
-    workers - stops.stopped.len()
+    workers() - stops.stopped.len()
 }
 
 /// The workers that have stopped by now.

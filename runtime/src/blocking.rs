@@ -1,0 +1,67 @@
+//! [`blocking`]: a call that blocks its worker, with another worker in its place.
+
+use crate::scheduler::current;
+
+/// Runs `f`, which may block its OS thread or compute for long, here and now, while another worker does the work of the one that it keeps.
+///
+/// For foreign calls that block and cannot be moved to a pool, since they borrow, or are not `Send`. The worker gives its seat up before
+/// `f` begins: to a worker that waits for one, that sleeps, or that is started for it. When `f` has returned the green thread goes
+/// on; if all seats are taken by then, until it suspends next. A worker that is stuck without having said so is found out after
+/// [`stall_after`](crate::runtime::Builder::stall_after), and costs the others that long.
+///
+/// What has started on this worker and is anchored there waits until `f` returns. [`unblock`](crate::unblock) keeps nobody waiting, and
+/// does not need a worker for each call; where `f` can be sent, it is the better choice.
+///
+/// `f` may do all that the green thread may: wait, spawn, and call `blocking` again. On an OS thread outside the runtime, and on a runtime
+/// without spares ([`max_spares`](crate::runtime::Builder::max_spares)), it is just called. When all spares are in use others wait.
+///
+/// # Suspension
+///
+/// None but that of `f`.
+///
+/// # Cancellation
+///
+/// `f` is not interrupted. What waits in it is cancelled as elsewhere.
+///
+/// # Panics
+///
+/// With `f`'s payload if `f` panics.
+///
+/// # Examples
+///
+/// ```
+/// use std::sync::mpsc;
+///
+/// use sward_runtime::{blocking, runtime::Builder, thread};
+///
+/// let runtime = Builder::new().workers(1).build()?;
+/// let got = runtime.run(|| {
+///     // A foreign channel: its `recv` blocks the OS thread, here the only worker.
+///     let (sender, receiver) = mpsc::channel();
+///     thread::spawn(move || sender.send(7).unwrap());
+///     blocking(|| receiver.recv().unwrap())
+/// });
+/// assert_eq!(got, 7);
+/// # Ok::<(), sward_runtime::error::BuildError>(())
+/// ```
+pub fn blocking<F, T>(f: F) -> T
+where
+    F: FnOnce() -> T,
+{
+    let has_left = current::worker().is_some_and(|worker| worker.leave_seat());
+    // Made only then: its drop asks.
+    let _return = has_left.then(|| Return);
+    f()
+}
+
+/// Asks for a seat again, however `f` ends.
+struct Return;
+
+impl Drop for Return {
+    fn drop(&mut self) {
+        // Perhaps another worker, if `f` has waited.
+        if let Some(worker) = current::worker() {
+            worker.regain_seat();
+        }
+    }
+}

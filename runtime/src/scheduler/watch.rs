@@ -1,0 +1,178 @@
+//! The look at the workers, at each tick of the poller thread: who is stuck, and what is done about it.
+//!
+//! A worker is *still* if it has not switched since the last tick, and *stuck* if it has not for [`Builder::stall_after`], though
+//! others could run what lies behind it. Its timers are fired and its work is shown to others at once; its seat is taken
+//! when it is stuck.
+//!
+//! There are two ways to be stuck, and the kernel knows which it is (`os_thread.rs`). One whose OS thread *blocks* leaves a CPU unused, so its
+//! seat is taken while any work waits. One that *computes* does not; its seat is taken only when no worker is left that
+//! would come to what waits, and not for the time that the kernel had others run in its place: more threads would not help then.
+//!
+//! One that has been stuck within the last second is not waited for as long again.
+//!
+//! [`Builder::stall_after`]: crate::runtime::Builder::stall_after
+
+use std::{sync::Arc, time::Duration};
+
+use super::{Shared, os_thread, poller::TICK, remotes::Remote, seats::Standing};
+use crate::{park::Batch, prim::atomic::Ordering::Relaxed, timer::wheel::Nanos};
+
+/// After so many ticks on one green thread a worker is asked to let others run.
+const LONG_TICKS: u32 = 10;
+
+/// For so many ticks it is remembered that a worker was stuck.
+const REMEMBERED: u32 = 1_000;
+
+/// What the poller thread remembers of the workers.
+#[derive(Default)]
+pub(super) struct Watch {
+    seen: Vec<Seen>,
+    /// Whose turn it is to pass its seat on.
+    turn: usize,
+}
+
+/// And of one of them.
+#[derive(Clone, Default)]
+struct Seen {
+    tick: u32,
+    /// For how many of our ticks that has not changed.
+    still: u32,
+    /// Since when.
+    since: Nanos,
+    /// How long its OS thread had run, when that was first asked for since.
+    cpu: Option<Duration>,
+}
+
+impl Watch {
+    /// Looks after the workers that have been on one green thread since the last tick.
+    pub(super) fn look(&mut self, shared: &Arc<Shared>) {
+        self.seen.resize(shared.remotes.started(), Seen::default());
+        let now = shared.now();
+        for (worker, (remote, seen)) in shared.remotes.iter().zip(&mut self.seen).enumerate() {
+            let tick = remote.tick.load(Relaxed);
+            if tick != seen.tick || shared.idle.standing(worker).is_asleep() {
+                *seen = Seen { tick, still: 0, since: now, cpu: None };
+                if remote.timers.is_due(|| now) {
+                    remote.poke.store(true, Relaxed);
+                }
+            } else {
+                seen.still += 1;
+                help(shared, remote, seen.still);
+            }
+            let has_seat = matches!(shared.idle.standing(worker), Standing::Seated | Standing::Asleep);
+            if !has_seat {
+                shared.show_work_of(worker);
+            }
+        }
+        if self.is_any_still() && shared.remotes.capacity() > 1 && self.does_work_wait(shared) {
+            self.oust_stuck(shared, now);
+        }
+        if shared.idle.is_waited_for() {
+            self.pass_on(shared);
+        }
+        if shared.shortage.load(Relaxed) {
+            shared.feed_starved();
+        }
+    }
+
+    fn is_any_still(&self) -> bool {
+        self.seen.iter().any(|seen| seen.still > 0)
+    }
+
+    /// Whether there is work that a worker could take which is not stuck.
+    fn does_work_wait(&self, shared: &Shared) -> bool {
+        let is_behind = |(remote, seen): (&Remote, &Seen)| {
+            seen.still > 0 && (!remote.run_next.load(Relaxed).is_null() || !remote.inbox.is_empty())
+        };
+        shared.idle.is_waited_for()
+            || shared.has_visible_work()
+            || shared.remotes.iter().zip(&self.seen).any(is_behind)
+    }
+
+    /// Takes the seats of those who are stuck.
+    fn oust_stuck(&mut self, shared: &Arc<Shared>, now: Nanos) {
+        let patience = Nanos::try_from(shared.stall_after.as_nanos()).unwrap_or(Nanos::MAX);
+        let is_lively = |(worker, seen): (usize, &Seen)| match shared.idle.standing(worker) {
+            Standing::Asleep => true,
+            Standing::Seated => now - seen.since < patience,
+            _ => false,
+        };
+        let mut anyone_lively = self.seen.iter().enumerate().any(is_lively);
+        for worker in 0..self.seen.len() {
+            if shared.idle.standing(worker) != Standing::Seated {
+                continue;
+            }
+            let remote = &shared.remotes[worker];
+            let seen = &mut self.seen[worker];
+            if !seen.is_stuck(shared, remote, now, patience, anyone_lively) {
+                continue;
+            }
+            let Some(given) = shared.idle.oust(worker) else { continue };
+            // Whoever has the seat now will do what this one does not.
+            anyone_lively = true;
+            remote.stalled.store(shared.poller.tick(), Relaxed);
+            remote.poke.store(true, Relaxed);
+            shared.rescue(worker);
+            shared.show_work_of(worker);
+            shared.given(given);
+        }
+    }
+
+    /// More are to run than there are seats: one of those who have one is asked to pass it on.
+    fn pass_on(&mut self, shared: &Shared) {
+        let started = self.seen.len();
+        let mut turns = (self.turn + 1..=self.turn + started).map(|turn| turn % started);
+        if let Some(holder) = turns.find(|&worker| shared.idle.standing(worker) == Standing::Seated) {
+            self.turn = holder;
+            shared.ask_for_seat_of(holder);
+        }
+    }
+}
+
+/// Does for a worker that is still what it would do itself.
+fn help(shared: &Shared, remote: &Remote, still: u32) {
+    if remote.timers.is_due(|| shared.now()) {
+        let mut ready = Batch::new();
+        remote.timers.expire(shared.now(), &mut ready);
+        ready.schedule();
+    }
+    if still.is_multiple_of(LONG_TICKS) {
+        remote.poke.store(true, Relaxed);
+    }
+    if !remote.run_next.load(Relaxed).is_null() || shared.has_visible_work() {
+        shared.notify();
+    }
+}
+
+/// Whether a worker was found stuck a short while ago.
+pub(super) fn was_stuck(shared: &Shared, remote: &Remote) -> bool {
+    shared.poller.tick().wrapping_sub(remote.stalled.load(Relaxed)) < REMEMBERED
+}
+
+impl Seen {
+    /// Whether a worker that has a seat is to lose it.
+    fn is_stuck(
+        &mut self,
+        shared: &Shared,
+        remote: &Remote,
+        now: Nanos,
+        patience: Nanos,
+        anyone_lively: bool,
+    ) -> bool {
+        let again = was_stuck(shared, remote);
+        let still = now - self.since;
+        if self.still == 0 || still < patience / 2 && !again {
+            return false;
+        }
+        let thread = remote.os_thread.load(Relaxed);
+        if os_thread::is_runnable(thread) != Some(true) {
+            return still >= patience || again;
+        }
+        // It computes, or would.
+        let cpu = os_thread::cpu_time(thread);
+        let before = *self.cpu.get_or_insert(cpu.unwrap_or_default());
+        let ran = cpu.map(|cpu| cpu.saturating_sub(before));
+        let enough = if again { TICK } else { shared.stall_after / 4 };
+        still >= patience && !anyone_lively && ran.is_none_or(|ran| ran >= enough)
+    }
+}
