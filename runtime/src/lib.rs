@@ -53,6 +53,7 @@ mod scheduler;
 mod spans;
 #[expect(unsafe_code, reason = "memory mappings and a signal handler; see docs/unsafe.md")]
 mod stack;
+mod stall;
 #[expect(unsafe_code, reason = "the type-erased record; see docs/unsafe.md")]
 mod task;
 #[expect(unsafe_code, reason = "ownership of results; see docs/unsafe.md")]

@@ -177,6 +177,13 @@ where
     unblock_by(|job| POOL.submit(job), f)
 }
 
+/// Runs `f` on the pool, with nobody to wait for it. A panic in it is caught, and dropped after the hook has seen it.
+pub(crate) fn detach(f: impl FnOnce() + Send + 'static) {
+    let job = || drop(catch_unwind(AssertUnwindSafe(f)));
+    // If there is no thread for it just now, whoever comes next takes it along.
+    let _ = POOL.submit(Box::new(job));
+}
+
 /// As [`unblock`], on an OS thread of its own: however many calls block.
 pub(crate) fn unblock_apart<T, F>(f: F) -> T
 where

@@ -16,12 +16,14 @@ use crate::{
     metrics,
     scheduler::{self, Config, Shared, current, shutdown, spares::start_thread, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
+    stall::OnStall,
     task::Options,
     thread::{JoinHandle, Rejected, Spawn},
 };
 
 pub use crate::dump::{Dump, Frame, Running, ThreadDump, dump_on_quit};
 pub use crate::metrics::{Histogram, Metrics, PoolMetrics, WorkerMetrics};
+pub use crate::stall::Stall;
 
 /// More workers than any machine has cores; beyond it the request is taken for a mistake.
 const MAX_WORKERS: usize = 4096;
@@ -90,6 +92,7 @@ pub struct Builder {
     guards: Guards,
     driver: Option<StartDriver>,
     stall_after: Duration,
+    on_stall: Option<OnStall>,
     max_spares: Option<usize>,
 }
 
@@ -116,6 +119,7 @@ impl Default for Builder {
             guards: Guards::Auto,
             driver: None,
             stall_after: STALL_AFTER,
+            on_stall: None,
             max_spares: None,
         }
     }
@@ -154,6 +158,35 @@ impl Builder {
     /// Looked at once a millisecond.
     pub fn stall_after(mut self, duration: Duration) -> Self {
         self.stall_after = duration;
+        self
+    }
+
+    /// Has `f` called when a green thread has kept its worker for [`stall_after`](Self::stall_after) while others wait for that worker: once for each time,
+    /// on an OS thread of the pool behind [`unblock`](crate::unblock).
+    ///
+    /// For logs and alarms: what has started on that worker, and is anchored there, waits until the stall is over. A call in
+    /// [`blocking`](crate::blocking) is not told of. With the feature `tracing` there is also an event, at the level `WARN`.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::sync::mpsc;
+    ///
+    /// use sward_runtime::{runtime::Builder, thread};
+    ///
+    /// let (sender, stalls) = mpsc::channel();
+    /// let runtime = Builder::new().workers(1).on_stall(move |stall| sender.send(stall.to_string()).unwrap()).build()?;
+    /// runtime.run(move || {
+    ///     let waiting = thread::spawn(|| ());
+    ///     // A foreign call that blocks the only worker.
+    ///     let told = stalls.recv().unwrap();
+    ///     assert!(told.contains("'main'") && told.contains("wait behind it"), "{told}");
+    ///     waiting.join().unwrap();
+    /// });
+    /// # Ok::<(), sward_runtime::error::BuildError>(())
+    /// ```
+    pub fn on_stall(mut self, f: impl Fn(&Stall) + Send + Sync + 'static) -> Self {
+        self.on_stall = Some(Arc::new(f));
         self
     }
 
@@ -239,6 +272,7 @@ impl Builder {
             roaming: self.roaming,
             max_spares: self.max_spares.unwrap_or(2 * workers + 64).min(MAX_SPARES),
             stall_after: self.stall_after,
+            on_stall: self.on_stall,
             thread_name: self.thread_name.clone(),
         };
         // Before there is a runtime: when it fails there is nothing to end.

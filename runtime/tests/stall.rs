@@ -11,10 +11,14 @@ use std::{
 };
 
 use crate::common::{
-    Drops, ON_PURPOSE, each_config, each_mode, os_thread_id, os_threads, stress, until_os_threads_are_gone,
-    wait_until,
+    Config, Drops, ON_PURPOSE, child_case, child_succeeds, each_config, each_mode, os_thread_id, os_threads,
+    stress, until_os_threads_are_gone, wait_until,
 };
-use sward_runtime::{blocking, budget, runtime::Runtime, thread};
+use sward_runtime::{
+    blocking, budget,
+    runtime::{Runtime, Stall},
+    thread,
+};
 
 /// A door that blocks OS threads until it is opened.
 #[derive(Clone, Default)]
@@ -503,4 +507,110 @@ fn workers_that_block_for_each_other_are_made_up_for() {
             assert_eq!(leaders.filter(|&leads| leads).count(), 1);
         }
     });
+}
+
+/// Blocks the calling worker in foreign code until what it has spawned has run.
+fn stall() {
+    let (sender, receiver) = mpsc::channel();
+    let child = thread::spawn(move || sender.send(()).unwrap());
+    receiver.recv().unwrap();
+    child.join().unwrap();
+}
+
+#[test]
+fn a_stall_is_told_with_who_where_and_how_long() {
+    each_mode(1, |config| {
+        let (sender, stalls) = mpsc::channel();
+        let tell = move |stall: &Stall| sender.send(stall.clone()).unwrap();
+        let runtime = config.builder().on_stall(tell).build().unwrap();
+        runtime.run(move || {
+            let culprit = thread::Builder::new().name("culprit".into());
+            // Blocks its worker in foreign code, with another behind, until that is told.
+            let run = move || {
+                let behind = thread::spawn(|| ());
+                let told = stalls.recv().unwrap();
+                behind.join().unwrap();
+                (told, os_thread_id())
+            };
+            let (culprit, line) = (culprit.spawn(run).unwrap(), line!());
+            let id = culprit.thread().id();
+            let (told, os_thread) = culprit.join().unwrap();
+            assert_eq!((told.thread_id(), told.thread_name()), (Some(id), Some("culprit")), "{told}");
+            assert_eq!(told.spawned_at().unwrap().line(), line);
+            assert!(told.duration() >= Duration::from_millis(10) && told.behind() > 0, "{told}");
+            assert_eq!(told.os_thread(), Some(os_thread));
+            assert!(told.blocked_in().is_some(), "{told}");
+            let text = told.to_string();
+            assert!(text.contains("'culprit'") && text.contains("stall.rs"), "{text}");
+        });
+    });
+}
+
+#[test]
+fn what_blocks_with_a_word_is_not_told() {
+    each_mode(1, |config| {
+        let (sender, stalls) = mpsc::channel();
+        let tell = move |stall: &Stall| sender.send(stall.thread_name().map(str::to_owned)).unwrap();
+        let runtime = config.builder().on_stall(tell).build().unwrap();
+        runtime.run(move || {
+            for _ in 0..stress(3) {
+                let child = thread::spawn(|| ());
+                blocking(|| std::thread::sleep(Duration::from_millis(30)));
+                child.join().unwrap();
+            }
+            let second = thread::Builder::new().name("second".into());
+            let run = move || {
+                let behind = thread::spawn(|| ());
+                let told = stalls.recv().unwrap();
+                behind.join().unwrap();
+                told
+            };
+            assert_eq!(second.spawn(run).unwrap().join().unwrap().as_deref(), Some("second"));
+        });
+    });
+}
+
+#[test]
+fn a_panic_in_what_is_told_harms_nobody() {
+    each_mode(1, |config| {
+        let runtime = config.builder().on_stall(|_| panic!("{ON_PURPOSE}")).build().unwrap();
+        for _ in 0..3 {
+            runtime.run(stall);
+        }
+    });
+}
+
+#[test]
+fn a_spare_that_cannot_be_started_is_tried_again() {
+    const TEST: &str = "a_spare_that_cannot_be_started_is_tried_again";
+    let Some(mode) = child_case() else {
+        for roaming in crate::common::modes() {
+            child_succeeds(TEST, if roaming { "roaming" } else { "anchored" });
+        }
+        return;
+    };
+    let _watchdog = crate::common::Watchdog::new();
+    let runtime = Config { workers: 1, roaming: mode == "roaming" }.build();
+    let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+    // SAFETY: there is room for the answer.
+    assert_eq!(unsafe { libc::getrlimit(libc::RLIMIT_NPROC, &raw mut limit) }, 0);
+    let set = |soft: libc::rlim_t| {
+        let limit = libc::rlimit { rlim_cur: soft, ..limit };
+        // SAFETY: a valid record.
+        assert_eq!(unsafe { libc::setrlimit(libc::RLIMIT_NPROC, &raw const limit) }, 0);
+    };
+    // SAFETY: a number of a user, since the superuser may start as many as he likes.
+    assert!(unsafe { libc::geteuid() } != 0 || unsafe { libc::setuid(54_323) } == 0);
+    set(0);
+    assert!(std::thread::Builder::new().spawn(|| ()).is_err());
+    let (sender, receiver) = mpsc::channel();
+    let stuck = runtime.handle().spawn(move || blocking(|| receiver.recv().unwrap()));
+    let other = runtime.handle().spawn(move || sender.send(5).unwrap());
+    // For a while there is none to be had.
+    std::thread::sleep(Duration::from_millis(50));
+    assert!(!other.is_finished());
+    set(limit.rlim_max);
+    assert_eq!(stuck.join().unwrap(), 5);
+    other.join().unwrap();
+    all_goes_on(&runtime);
 }

@@ -60,6 +60,7 @@
 
 pub(crate) mod current;
 pub(crate) mod dump;
+pub(crate) mod glance;
 pub(crate) mod hands;
 pub(crate) mod idle;
 mod os_thread;
@@ -106,6 +107,7 @@ use crate::{
     },
     queue::list::TaskList,
     stack::StackPool,
+    stall::OnStall,
     task::{TaskRef, header::NO_HOME},
     timer::wheel::Nanos,
 };
@@ -160,6 +162,7 @@ pub(crate) struct Shared {
     pub(crate) spares: Spares,
     /// After so long on one green thread a worker is stuck.
     pub(crate) stall_after: Duration,
+    pub(crate) on_stall: Option<OnStall>,
     origin: Instant,
 }
 
@@ -217,6 +220,7 @@ impl Shared {
             world: World::default(),
             spares: Spares::new(config.thread_name),
             stall_after: config.stall_after,
+            on_stall: config.on_stall,
             origin: Instant::now(),
         }
     }
@@ -392,7 +396,6 @@ impl Drop for Shared {
 }
 
 /// What a `Builder` decides.
-#[derive(Debug)]
 pub(crate) struct Config {
     pub(crate) workers: usize,
     /// How many may search at once.
@@ -403,6 +406,7 @@ pub(crate) struct Config {
     /// How many workers may be started beside them.
     pub(crate) max_spares: usize,
     pub(crate) stall_after: Duration,
+    pub(crate) on_stall: Option<OnStall>,
     /// What the OS threads' names begin with.
     pub(crate) thread_name: String,
 }

@@ -19,6 +19,19 @@ pub(super) fn is_runnable(thread: i32) -> Option<bool> {
     Some(rest.starts_with('R'))
 }
 
+/// What it blocks in: a function of the kernel's, or the number of a system call. `None`: not known, or it does not block.
+pub(super) fn blocked_in(thread: i32) -> Option<String> {
+    if is_runnable(thread)? {
+        return None;
+    }
+    if let Some(function) = read(thread, "wchan").filter(|function| !matches!(&**function, "" | "0")) {
+        return Some(function);
+    }
+    let call = read(thread, "syscall")?;
+    let number: u32 = call.split_whitespace().next()?.parse().ok()?;
+    Some(format!("system call {number}"))
+}
+
 /// For how long it has run. `None`: not known.
 pub(super) fn cpu_time(thread: i32) -> Option<Duration> {
     let stat = read(thread, "schedstat")?;

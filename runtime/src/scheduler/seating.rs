@@ -24,7 +24,7 @@ use crate::{
 };
 
 /// How many tasks move to the injector at once: what comes of it must not keep a thread for long.
-const SHOWN: u32 = 256;
+const SHOWN: usize = 256;
 
 impl Worker {
     /// At a tick at which the worker looks around: whether it may take tasks. If not, it has waited for that, and is to look at the phase first
@@ -110,8 +110,8 @@ impl Shared {
         self.remotes[holder].poke.store(true, Relaxed);
     }
 
-    /// Moves what others could run of a worker without a seat to the injector, some of it at a time (T1).
-    pub(super) fn show_work_of(&self, worker: usize) {
+    /// Moves what others could run of a worker without a seat to the injector, some of it at a time (T1): how much.
+    pub(super) fn show_work_of(&self, worker: usize) -> usize {
         let remote = &self.remotes[worker];
         let mut shown = 0;
         for deque in [&remote.woken, &remote.spawned] {
@@ -129,17 +129,19 @@ impl Shared {
         if shown > 0 {
             self.notify_of_injected();
         }
+        shown
     }
 
     /// Takes tasks that have not started out of the inbox of a worker that is stuck, and has all see them. Those whose home it is go
-    /// back.
-    pub(super) fn rescue(&self, stuck: usize) {
+    /// back. How many there were.
+    pub(super) fn rescue(&self, stuck: usize) -> usize {
         let inbox = &self.remotes[stuck].inbox;
         if inbox.is_empty() {
-            return;
+            return 0;
         }
-        let mut any = false;
+        let (mut count, mut any) = (0, false);
         inbox.take(|node| {
+            count += 1;
             let node = std::ptr::NonNull::new(node).expect("an inbox holds no null");
             // SAFETY: the inbox's reference (R4 of `worker.rs`).
             let task = unsafe { TaskRef::from_raw(node) };
@@ -154,5 +156,6 @@ impl Shared {
         if any {
             self.notify_of_injected();
         }
+        count
     }
 }

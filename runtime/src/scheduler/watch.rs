@@ -15,7 +15,12 @@
 use std::{sync::Arc, time::Duration};
 
 use super::{Shared, os_thread, poller::TICK, remotes::Remote, seats::Standing};
-use crate::{park::Batch, prim::atomic::Ordering::Relaxed, timer::wheel::Nanos};
+use crate::{
+    park::Batch,
+    prim::atomic::Ordering::Relaxed,
+    stall::{self, Stall},
+    timer::wheel::Nanos,
+};
 
 /// After so many ticks on one green thread a worker is asked to let others run.
 const LONG_TICKS: u32 = 10;
@@ -41,6 +46,13 @@ struct Seen {
     since: Nanos,
     /// How long its OS thread had run, when that was first asked for since.
     cpu: Option<Duration>,
+    /// How many looks in a row its OS thread was found blocked.
+    blocked: u32,
+    /// How many tasks were taken out of its queues since, and whether it was told of.
+    taken: usize,
+    /// Whether its seat was taken for it.
+    is_ousted: bool,
+    is_told: bool,
 }
 
 impl Watch {
@@ -51,17 +63,18 @@ impl Watch {
         for (worker, (remote, seen)) in shared.remotes.iter().zip(&mut self.seen).enumerate() {
             let tick = remote.tick.load(Relaxed);
             if tick != seen.tick || shared.idle.standing(worker).is_asleep() {
-                *seen = Seen { tick, still: 0, since: now, cpu: None };
+                *seen = Seen { tick, since: now, ..Seen::default() };
                 if remote.timers.is_due(|| now) {
                     remote.poke.store(true, Relaxed);
                 }
             } else {
                 seen.still += 1;
                 help(shared, remote, seen.still);
+                seen.tell(shared, worker, now);
             }
             let has_seat = matches!(shared.idle.standing(worker), Standing::Seated | Standing::Asleep);
             if !has_seat {
-                shared.show_work_of(worker);
+                seen.taken += shared.show_work_of(worker);
             }
         }
         if self.is_any_still() && shared.remotes.capacity() > 1 && self.does_work_wait(shared) {
@@ -110,10 +123,10 @@ impl Watch {
             let Some(given) = shared.idle.oust(worker) else { continue };
             // Whoever has the seat now will do what this one does not.
             anyone_lively = true;
+            seen.is_ousted = true;
             remote.stalled.store(shared.poller.tick(), Relaxed);
             remote.poke.store(true, Relaxed);
-            shared.rescue(worker);
-            shared.show_work_of(worker);
+            seen.taken += shared.rescue(worker) + shared.show_work_of(worker);
             shared.given(given);
         }
     }
@@ -150,6 +163,37 @@ pub(super) fn was_stuck(shared: &Shared, remote: &Remote) -> bool {
 }
 
 impl Seen {
+    /// Tells of a worker that is stuck, once, if others wait behind it.
+    fn tell(&mut self, shared: &Arc<Shared>, worker: usize, now: Nanos) {
+        let duration = Duration::from_nanos(now - self.since);
+        let has_said_so = shared.idle.standing(worker) == Standing::Unseated && !self.is_ousted;
+        if self.is_told
+            || duration < shared.stall_after
+            || has_said_so
+            || !stall::is_wanted(shared.on_stall.as_ref())
+        {
+            return;
+        }
+        let remote = &shared.remotes[worker];
+        let in_slot = usize::from(!remote.run_next.load(Relaxed).is_null());
+        let queued = remote.spawned.len() + remote.woken.len() + remote.local.load(Relaxed) + in_slot;
+        let behind = self.taken + queued + shared.rescue(worker);
+        if behind == 0 {
+            return;
+        }
+        self.is_told = true;
+        let os_thread = Some(remote.os_thread.load(Relaxed)).filter(|&thread| thread != 0);
+        let stall = Stall {
+            thread: None,
+            duration,
+            behind,
+            worker,
+            os_thread,
+            blocked_in: os_thread.and_then(os_thread::blocked_in),
+        };
+        stall::report(shared, stall, self.tick);
+    }
+
     /// Whether a worker that has a seat is to lose it.
     fn is_stuck(
         &mut self,
@@ -166,8 +210,11 @@ impl Seen {
         }
         let thread = remote.os_thread.load(Relaxed);
         if os_thread::is_runnable(thread) != Some(true) {
-            return still >= patience || again;
+            self.blocked += 1;
+            // Twice, for everybody blocks for a moment now and then: on a page, or on a lock of the kernel's.
+            return self.blocked > 1 && (still >= patience || again);
         }
+        self.blocked = 0;
         // It computes, or would.
         let cpu = os_thread::cpu_time(thread);
         let before = *self.cpu.get_or_insert(cpu.unwrap_or_default());
