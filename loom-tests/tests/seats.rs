@@ -6,13 +6,6 @@
 //!
 //! What must hold in the end: nobody waits for a seat; no worker sleeps while there is work that it could take; no seat got lost. `Idle`
 //! itself looks at E1 to E3.
-//!
-//! # Fails when
-//!
-//! - the fence in `oust` is gone, or the caller does not look at the queues afterwards (D4): work is left to a sleeper;
-//! - `sleep` keeps the seat though somebody waits for one: E3, and that one waits in the end;
-//! - `ask` does not take a sleeper's seat: it waits in the end;
-//! - who queues does not look at the phase once more, or `dismiss` is not tried by who changes it: it waits in the end.
 
 use std::mem;
 
