@@ -68,7 +68,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 48] = [
+pub(crate) static ALL: [Bench; 50] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -148,6 +148,11 @@ pub(crate) static ALL: [Bench; 48] = [
         server::measure_echo(context, Role::Echo, 1000)
     })
     .can_run(|kind| kind.answers_at_once() || kind.is_python()),
+    Bench::new("tcp_echo_open", "64 connections, 60 000 messages of 64 bytes due each second; from when it was due", |context| {
+        server::measure_open(context, Role::Echo, 64, 60_000.0)
+    })
+    .workers(1)
+    .can_run(Kind::answers_at_once),
     Bench::new("unix_echo", "64 connections on a Unix socket, one message of 64 bytes in flight on each", |context| {
         server::measure_echo(context, Role::UnixEcho, 64)
     })
@@ -167,6 +172,11 @@ pub(crate) static ALL: [Bench; 48] = [
     Bench::new("http_plaintext_1000", "1000 connections, one request of HTTP/1.1 in flight on each", |context| {
         server::measure_http(context, 1000)
     })
+    .can_run(Kind::has_http),
+    Bench::new("http_plaintext_open", "64 connections, 30 000 requests due each second; from when it was due", |context| {
+        server::measure_open(context, Role::Http, 64, 30_000.0)
+    })
+    .workers(1)
     .can_run(Kind::has_http),
     Bench::new("fs_read_sequential", "a file in the page cache, from its beginning on; per 64 KiB", |context| {
         micro::fs_read(context, Order::Sequential)
@@ -297,7 +307,7 @@ mod tests {
 
     #[test]
     fn a_family_finds_its_members() {
-        assert_eq!(names("tcp_echo"), ["tcp_echo_1", "tcp_echo_64", "tcp_echo_1000"]);
+        assert_eq!(names("tcp_echo"), ["tcp_echo_1", "tcp_echo_64", "tcp_echo_1000", "tcp_echo_open"]);
         assert_eq!(names("yield"), ["yield_2", "yield_1000"]);
         assert_eq!(names("idle_memory"), ["idle_memory_100k", "idle_memory_deep", "idle_memory_1m"]);
         assert_eq!(names("tcp"), names("tcp_echo"));

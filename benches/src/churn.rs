@@ -113,7 +113,15 @@ mod tests {
         });
         let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(50));
         let target = Target::Tcp(address);
-        let plan = Plan { target, connections: 3, threads: 2, exchange: Exchange::Churn, warm_up, duration };
+        let plan = Plan {
+            target,
+            connections: 3,
+            threads: 2,
+            exchange: Exchange::Churn,
+            warm_up,
+            duration,
+            rate: None,
+        };
         generate(&plan, || Ok(()))
     }
 

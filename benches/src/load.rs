@@ -1,4 +1,4 @@
-//! The load generator: a closed loop over many connections, one request in flight on each.
+//! The load generator: a closed loop over many connections, one request in flight on each; or an open one, see [`open_loop`].
 //!
 //! Each of its threads runs an epoll loop over its share of the connections. It speaks to every subject in the same
 //! way, from a process of its own.
@@ -18,6 +18,7 @@ use mio::{Events, Interest, Poll, Token};
 
 use crate::churn;
 use crate::error::{Error, Result};
+use crate::open_loop;
 use crate::work::{self, MESSAGE_LEN, Message};
 
 /// What to send, and where.
@@ -29,6 +30,8 @@ pub(crate) struct Plan {
     pub(crate) exchange: Exchange,
     pub(crate) warm_up: Duration,
     pub(crate) duration: Duration,
+    /// How many requests are due each second, in an open loop; otherwise each connection sends when it has its answer.
+    pub(crate) rate: Option<f64>,
 }
 
 /// Where the server is.
@@ -80,7 +83,7 @@ const STOP: u8 = 2;
 const OPEN_AT_ONCE: usize = 64;
 
 /// How long the loop waits for any answer before it gives up.
-const SILENCE: Duration = Duration::from_secs(10);
+pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 impl Phase {
     fn new() -> Self {
@@ -112,7 +115,10 @@ pub(crate) fn generate(plan: &Plan, mut at_boundary: impl FnMut() -> Result<()>)
             let connections = (thread..plan.connections).step_by(plan.threads).len();
             churn::work_share(plan, connections, &phase)
         }
-        _ => work_share(plan, thread, &phase),
+        _ => match plan.rate {
+            Some(rate) => open_loop::work_share(plan, thread, &phase, rate),
+            None => work_share(plan, thread, &phase),
+        },
     };
     std::thread::scope(|scope| {
         let work_share = &work_share;
@@ -215,7 +221,7 @@ impl Expected {
 
 /// One connection with its one request in flight.
 #[derive(Debug)]
-struct Connection {
+pub(crate) struct Connection {
     /// A socket, of whatever kind. It blocks; but it is only read once there is something, and then until the answer is complete.
     stream: File,
     request: Vec<u8>,
@@ -228,7 +234,7 @@ struct Connection {
 impl Connection {
     /// Opens connections and makes one round trip on each. A group has been accepted before the next one connects, so no
     /// queue of the kernel overflows.
-    fn open_all(plan: &Plan, share: impl Iterator<Item = usize>) -> Result<Vec<Self>> {
+    pub(crate) fn open_all(plan: &Plan, share: impl Iterator<Item = usize>) -> Result<Vec<Self>> {
         let numbers: Vec<usize> = share.collect();
         let mut all = Vec::with_capacity(numbers.len());
         for group in numbers.chunks(OPEN_AT_ONCE) {
@@ -260,6 +266,23 @@ impl Connection {
         Ok(connection)
     }
 
+    /// The same for a request that was due then.
+    pub(crate) fn send_due(&mut self, due: Instant) -> Result<()> {
+        self.sent = due;
+        self.send()
+    }
+
+    /// When the request was due that is in flight, or was sent, if nobody said when it was due.
+    pub(crate) fn due(&self) -> Instant {
+        self.sent
+    }
+
+    /// Has events of this connection reported under a number.
+    pub(crate) fn register(&self, poll: &Poll, number: usize) -> Result<()> {
+        let source = self.stream.as_raw_fd();
+        Ok(poll.registry().register(&mut SourceFd(&source), Token(number), Interest::READABLE)?)
+    }
+
     fn send(&mut self) -> Result<()> {
         // The socket's buffer is empty: one request is in flight at a time.
         let count = self.stream.write(&self.request)?;
@@ -267,7 +290,7 @@ impl Connection {
     }
 
     /// Reads what is there; returns whether the answer is complete.
-    fn receive(&mut self) -> Result<bool> {
+    pub(crate) fn receive(&mut self) -> Result<bool> {
         match self.stream.read(&mut self.answer[self.filled..]) {
             Ok(0) => return Err(Error::new("the server closed a connection")),
             Ok(count) => self.filled += count,
@@ -292,8 +315,7 @@ fn work_share(plan: &Plan, thread: usize, phase: &Phase) -> Result<Histogram<u64
     let mut poll = Poll::new()?;
     let mut events = Events::with_capacity(1024);
     for (index, connection) in connections.iter_mut().enumerate() {
-        let source = connection.stream.as_raw_fd();
-        poll.registry().register(&mut SourceFd(&source), Token(index), Interest::READABLE)?;
+        connection.register(&poll, index)?;
         connection.sent = Instant::now();
         connection.send()?;
     }
@@ -320,7 +342,7 @@ mod tests {
 
     fn plan(target: Target) -> Plan {
         let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(50));
-        Plan { target, connections: 3, threads: 2, exchange: Exchange::Echo, warm_up, duration }
+        Plan { target, connections: 3, threads: 2, exchange: Exchange::Echo, warm_up, duration, rate: None }
     }
 
     /// Sends messages back, each with one byte changed.

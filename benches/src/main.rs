@@ -22,6 +22,7 @@ mod load;
 mod machine;
 mod metric;
 mod micro;
+mod open_loop;
 mod page;
 mod peers;
 mod quiet;

@@ -16,8 +16,8 @@ use crate::bench::{Context, Figures};
 use crate::error::{Error, Result};
 use crate::load::{self, Exchange, Load, Plan, Target};
 use crate::metric::{
-    CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MESSAGES, Metric,
-    OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
+    CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MAX, MESSAGES,
+    Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
 };
 use crate::subject::{self, Kind, Role, Service};
 use crate::sys;
@@ -174,6 +174,17 @@ struct Run {
 
 impl Run {
     fn measure(role: Role, context: &Context, connections: usize, threads: usize) -> Result<Self> {
+        Self::measure_at(None, role, context, connections, threads)
+    }
+
+    /// The same in an open loop, if there is a rate.
+    fn measure_at(
+        rate: Option<f64>,
+        role: Role,
+        context: &Context,
+        connections: usize,
+        threads: usize,
+    ) -> Result<Self> {
         let mut server = Server::start(role, context)?;
         // The server has confined itself to the first CPUs, if it has fewer workers than there are CPUs. So does the load
         // generator then, to one for each of its threads.
@@ -193,6 +204,7 @@ impl Run {
             },
             warm_up: Duration::from_millis(300),
             duration: Duration::from_millis(1200),
+            rate,
         };
         let mut readings = Vec::new();
         let mut own_cpu = Vec::new();
@@ -257,6 +269,23 @@ pub(crate) fn measure_requests(context: &Context) -> Result<Figures> {
 /// Messages sent back as they are.
 pub(crate) fn measure_echo(context: &Context, role: Role, connections: usize) -> Result<Figures> {
     Ok(Run::measure(role, context, connections, 1)?.figures(&MESSAGES, &CPU_MESSAGE))
+}
+
+/// Requests that are due at a fixed rate.
+pub(crate) fn measure_open(
+    context: &Context,
+    role: Role,
+    connections: usize,
+    per_second: f64,
+) -> Result<Figures> {
+    let run = Run::measure_at(Some(per_second), role, context, connections, 1)?;
+    Ok(vec![
+        (&P99, run.quantile_us(0.99)),
+        (&P50, run.quantile_us(0.5)),
+        (&P999, run.quantile_us(0.999)),
+        (&MAX, run.quantile_us(1.0)),
+        (&CPU_REQUEST, run.server_cpus * 1e6 / run.per_second()),
+    ])
 }
 
 /// Requests of HTTP/1.1 for a plain text.
