@@ -133,11 +133,11 @@ fn count_instructions(names: &[String], options: &Options) -> Result<ExitCode> {
         Err(error) => return Ok(bad_input(&error)),
     };
     let temporary = temporary_directory();
-    let counts = instructions::count(names, &temporary);
+    let worse = options.worse.unwrap_or(instructions::TOLERANCE);
+    let counts = instructions::count_with_care(names, &temporary, baseline.as_ref(), worse);
     // Left behind, it would only take some space in the temporary directory.
     drop(std::fs::remove_dir_all(&temporary));
     let counts = counts?;
-    let worse = options.worse.unwrap_or(instructions::TOLERANCE);
     let (table, findings) = instructions::compare(&counts, baseline.as_ref(), worse);
     print!("{table}");
     if let Some(path) = &options.json {
