@@ -1,6 +1,6 @@
 //! A worker takes up a task, and a stopper that does not wait for it looks at those that it has not.
 //!
-//! Seen to fail without the light fence.
+//! Seen to fail without either fence, and with the order of the two writes of `end`, or of the two reads of `look`, turned round.
 
 use loom::{
     cell::UnsafeCell,
@@ -18,6 +18,9 @@ use sward_runtime::model::Hands;
 
 const RUNNING: u8 = 0;
 const DUMPING: u8 = 1;
+
+/// In a stack: nothing may touch it any more but who takes it apart.
+const ENDED: u32 = 99;
 
 /// A worker, its runtime's phase, and two stacks.
 #[derive(Default)]
@@ -43,8 +46,17 @@ impl World {
 
     /// loom fails if the other side does so at the same time.
     fn touch(&self, i: usize) {
-        // SAFETY: what is modelled.
-        self.stacks[i].with_mut(|stack| unsafe { *stack += 1 });
+        self.stacks[i].with_mut(|stack| {
+            // SAFETY: what is modelled.
+            let stack = unsafe { &mut *stack };
+            assert_ne!(*stack, ENDED);
+            *stack += 1;
+        });
+    }
+
+    fn set_ended(&self, i: usize) {
+        // SAFETY: as above.
+        self.stacks[i].with_mut(|stack| unsafe { *stack = ENDED });
     }
 
     /// Looks at all stacks that the worker cannot touch; whether it was in the midst of the first.
@@ -85,9 +97,10 @@ fn a_task_that_ends_meets_a_look() {
             if !theirs.run(0) {
                 return;
             }
+            theirs.set_ended(0);
             if theirs.hands.end(theirs.task(0), &theirs.phase) == RUNNING {
                 // Taken apart.
-                theirs.touch(0);
+                theirs.set_ended(0);
             }
             // It would stop here, and take it apart after the look.
         });

@@ -4,6 +4,7 @@
 mod cancel;
 mod channel;
 mod condvar;
+mod deadlock;
 mod future;
 mod hands;
 mod idle;

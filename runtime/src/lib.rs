@@ -74,6 +74,7 @@ pub mod model {
         future::Signal,
         queue::inbox::{Inbox, Linked},
         scheduler::{
+            deadlock::{Verdict, judge},
             hands::Hands,
             idle::{Asked, Ended, Given, Idle},
             poller::Control,

@@ -14,6 +14,7 @@ use crate::{
     driver::Driver,
     error::{BuildError, BuildErrorKind, ShutDown},
     metrics,
+    prim::atomic::Ordering::Relaxed,
     scheduler::{self, Config, Shared, current, shutdown, spares::start_thread, worker::Worker},
     stack::{self, DEFAULT_STACK_SIZE, Guards},
     stall::OnStall,
@@ -90,6 +91,7 @@ pub struct Builder {
     thread_name: String,
     roaming: bool,
     guards: Guards,
+    detects_deadlocks: bool,
     driver: Option<StartDriver>,
     stall_after: Duration,
     on_stall: Option<OnStall>,
@@ -117,6 +119,7 @@ impl Default for Builder {
             thread_name: String::from("sward"),
             roaming: false,
             guards: Guards::Auto,
+            detects_deadlocks: cfg!(debug_assertions),
             driver: None,
             stall_after: STALL_AFTER,
             on_stall: None,
@@ -200,6 +203,28 @@ impl Builder {
         self
     }
 
+    /// Sets whether deadlocks are reported; by default in builds with debug assertions.
+    ///
+    /// A deadlock is when [`Runtime::run`] waits, every green thread waits too, and nothing is left that could wake one: no deadline, no socket, no call on the pool. Then the
+    /// process prints a dump of all green threads to the standard error stream, and aborts, as a Go program does. If it has OS threads that are not the runtime's, one of them
+    /// may yet wake a green thread: then the dump is a warning, printed once, after nothing has moved for a second. A test under `cargo test` has such threads.
+    ///
+    /// It is looked for when all workers have been asleep for a while, so it costs nothing that runs.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::runtime::Builder;
+    ///
+    /// let runtime = Builder::new().workers(1).detect_deadlocks(true).build()?;
+    /// # drop(runtime);
+    /// # Ok::<(), sward_runtime::error::BuildError>(())
+    /// ```
+    pub fn detect_deadlocks(mut self, on: bool) -> Self {
+        self.detects_deadlocks = on;
+        self
+    }
+
     /// Starts a driver with the runtime. Without this it is started when the first socket needs it.
     ///
     /// `sward-io`'s is `sward_io::Reactor::new`.
@@ -274,6 +299,7 @@ impl Builder {
             stall_after: self.stall_after,
             on_stall: self.on_stall,
             thread_name: self.thread_name.clone(),
+            detects_deadlocks: self.detects_deadlocks,
         };
         // Before there is a runtime: when it fails there is nothing to end.
         let driver = self.driver.map(|start| start()).transpose();
@@ -335,7 +361,7 @@ impl Runtime {
         Ok(())
     }
 
-    /// Runs `f` as a green thread and waits for its end; `f` may borrow. Other green threads go on afterwards.
+    /// Runs `f` as a green thread and waits for its end; `f` may borrow. Other green threads go on afterwards; [`Handle::dump`] lists those that are left.
     ///
     /// # Suspension
     ///
@@ -357,6 +383,11 @@ impl Runtime {
         assert_outside();
         let main = Box::new(Options { name: Some("main".into()), stack_size: None });
         let spawn = Spawn { options: Some(main), site: Location::caller() };
+        let shared = &*self.shared;
+        let f = move || {
+            let _run = Run::begin(shared);
+            f()
+        };
         // SAFETY: this call returns only after the green thread's end, so what `f` borrows outlives it; both types are Send.
         let joiner = unsafe { spawn.outside(&self.shared, f) };
         let joiner = joiner.unwrap_or_else(|rejected| rejected.joiner);
@@ -370,6 +401,22 @@ impl Runtime {
     #[must_use]
     pub fn handle(&self) -> Handle {
         Handle { shared: Arc::clone(&self.shared) }
+    }
+}
+
+/// Counts a green thread that a `run` waits for, from its start to its end. (Z2 of `deadlock.rs`: until then the OS thread in `run` may be up to something.)
+struct Run<'a>(&'a Shared);
+
+impl<'a> Run<'a> {
+    fn begin(shared: &'a Shared) -> Self {
+        shared.runs.fetch_add(1, Relaxed);
+        Self(shared)
+    }
+}
+
+impl Drop for Run<'_> {
+    fn drop(&mut self) {
+        self.0.runs.fetch_sub(1, Relaxed);
     }
 }
 

@@ -309,6 +309,7 @@ fn all_of_it_is_told_as_json() {
         let name = "a \"quoted\" \\ name\nof two lines, ünïcode";
         let named = runtime.run(|| thread::Builder::new().name(name.into()).spawn(thread::park)).unwrap();
         until_parked(named.thread());
+        wait_until(|| runtime.handle().live() == 1);
         let dump = runtime.handle().dump();
         let json: serde_json::Value = serde_json::from_str(&dump.to_json()).unwrap();
         assert_eq!(json["workers"], runtime.handle().workers());

@@ -5,6 +5,7 @@
 mod bad_input;
 mod cancel;
 mod common;
+mod deadlock;
 mod dump;
 mod future;
 mod generator;

@@ -49,20 +49,29 @@ pub fn dump_on_quit() -> io::Result<()> {
         return Ok(());
     }
     let mut signals = Signals::new([SIGQUIT])?;
-    let serve = move || signals.forever().for_each(|_| drop(write_all()));
+    let serve = move || signals.forever().for_each(|_| write_all());
     std::thread::Builder::new().name("sward-quit".into()).spawn(serve)?;
     *waits = true;
     Ok(())
 }
 
-fn write_all() -> io::Result<()> {
+/// Whether there is an OS thread that waits for the signal.
+pub(crate) fn is_waiting() -> bool {
+    *WAITS.lock()
+}
+
+/// Writes to the standard error stream in one piece. What cannot be written is lost: there is nobody to tell.
+pub(crate) fn write_to_stderr(text: &str) {
     // A copy: the stream's own has a lock.
-    let mut err = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-    let runtimes: Vec<_> = RUNTIMES.lock().iter().filter_map(Weak::upgrade).collect();
-    writeln!(err, "SIGQUIT: {} runtimes", runtimes.len())?;
-    for shared in runtimes {
-        // In one piece.
-        err.write_all(scheduler::dump::dump(&shared).to_string().as_bytes())?;
+    if let Ok(copy) = io::stderr().as_fd().try_clone_to_owned() {
+        let _ = File::from(copy).write_all(text.as_bytes());
     }
-    Ok(())
+}
+
+fn write_all() {
+    let runtimes: Vec<_> = RUNTIMES.lock().iter().filter_map(Weak::upgrade).collect();
+    write_to_stderr(&format!("SIGQUIT: {} runtimes\n", runtimes.len()));
+    for shared in runtimes {
+        write_to_stderr(&scheduler::dump::dump(&shared).to_string());
+    }
 }

@@ -29,8 +29,10 @@ use crate::{
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Metrics {
-    /// Of each worker.
+    /// Of each worker, and then of each spare worker that was ever started.
     pub workers: Vec<WorkerMetrics>,
+    /// How many spare workers were started, for workers that were stuck.
+    pub spares: usize,
     /// Green threads that have been spawned and have not ended.
     pub live: u64,
     /// Green threads that have been spawned.
@@ -104,6 +106,7 @@ pub(crate) fn collect(shared: &Shared) -> Metrics {
     remotes().for_each(|remote| remote.counters.add_delays(&mut delays));
     Metrics {
         workers: remotes().map(|remote| WorkerMetrics::new(remote, now)).collect(),
+        spares: shared.remotes.started() - shared.remotes.regular(),
         live: spawned - finished,
         spawned,
         finished,

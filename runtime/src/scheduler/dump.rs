@@ -50,7 +50,7 @@ impl Worker {
         let remote = self.remote();
         // SAFETY: no arguments.
         remote.os_thread.store(unsafe { libc::gettid() }, Relaxed);
-        remote.hands.store(ptr::from_ref(self.hands()).cast_mut(), Release);
+        remote.hands.store((&raw const self.hands).cast_mut(), Release);
     }
 }
 
@@ -61,78 +61,124 @@ struct Busy {
     ending: *mut Header,
 }
 
-/// What is to be named once everybody runs.
-struct Found {
-    thread: ThreadDump,
+/// A task that was looked at, whose stack is to be named once everybody runs.
+pub(super) struct Found {
+    pub(super) thread: ThreadDump,
     stack: Vec<usize>,
+}
+
+/// A dump without names.
+pub(super) struct Raw {
+    dump: Dump,
+    found: Vec<Found>,
 }
 
 /// Looks at all of them. Not on a green thread of this runtime.
 pub(crate) fn dump(shared: &Shared) -> Dump {
-    let live = || usize::try_from(shared.live()).unwrap_or(usize::MAX);
-    let workers = shared.remotes.regular();
-    let mut dump = Dump { workers, busy: 0, is_ending: false, live: live(), threads: Vec::new() };
     if current::worker().is_some_and(|worker| ptr::eq(&raw const **worker.shared(), shared)) {
         // Foreign code that a worker calls, between two green threads: it could not stop.
-        dump.busy = 1;
-        return dump;
+        let live = usize::try_from(shared.live()).unwrap_or(usize::MAX);
+        return Dump {
+            workers: shared.remotes.regular(),
+            busy: 1,
+            is_ending: false,
+            live,
+            threads: Vec::new(),
+        };
     }
-    let mut found = Vec::new();
-    {
-        // Until the phase is as it was (X5).
-        let _stopper = shared.world.stopper.lock();
-        dump.is_ending = shared.is_ending();
-        if !dump.is_ending {
-            dump.busy = stop_world(shared, DUMPING, Some(Instant::now() + PATIENCE));
-            found = look(shared, dump.busy > 0);
-            dump.live = live();
-            change_phase(shared, RUNNING);
-            // What came while they stood is theirs to find.
-            wake_all(shared);
-        }
-    }
-    found.sort_unstable_by_key(|found| found.thread.id.number());
-    let mut names = Names::default();
-    dump.threads.extend(
-        found.into_iter().map(|Found { thread, stack }| ThreadDump { stack: names.of(&stack), ..thread }),
-    );
-    dump
+    let standing = Standing::stop(shared);
+    let found = standing.look();
+    standing.end(found).named()
 }
 
-/// Looks at all tasks that have started, while workers stand: all of them, unless `some_busy`.
-fn look(shared: &Shared, some_busy: bool) -> Vec<Found> {
-    let mut busy = Vec::new();
-    if some_busy {
-        if !heavy_fence() {
-            // Without it nothing is certain about those that run.
+/// While it lives the world is stopped, but for workers that do not stop; unless the runtime is ending.
+pub(super) struct Standing<'a> {
+    shared: &'a Shared,
+    /// How many workers do not stop.
+    pub(super) busy: usize,
+    pub(super) is_ending: bool,
+    /// Until the phase is as it was (X5).
+    #[expect(dead_code, reason = "held")]
+    stopper: parking_lot::MutexGuard<'a, ()>,
+}
+
+impl Drop for Standing<'_> {
+    fn drop(&mut self) {
+        if !self.is_ending {
+            change_phase(self.shared, RUNNING);
+            // What came while they stood is theirs to find.
+            wake_all(self.shared);
+        }
+    }
+}
+
+impl<'a> Standing<'a> {
+    /// Stops the world. Not by a worker.
+    pub(super) fn stop(shared: &'a Shared) -> Self {
+        let stopper = shared.world.stopper.lock();
+        let is_ending = shared.is_ending();
+        let busy = if is_ending { 0 } else { stop_world(shared, DUMPING, Some(Instant::now() + PATIENCE)) };
+        Self { shared, busy, is_ending, stopper }
+    }
+
+    /// Lets everybody go on.
+    pub(super) fn end(self, found: Vec<Found>) -> Raw {
+        let live = usize::try_from(self.shared.live()).unwrap_or(usize::MAX);
+        let (workers, busy, is_ending) = (self.shared.remotes.regular(), self.busy, self.is_ending);
+        Raw { dump: Dump { workers, busy, is_ending, live, threads: Vec::new() }, found }
+    }
+
+    /// Looks at all tasks that have started.
+    pub(super) fn look(&self) -> Vec<Found> {
+        if self.is_ending {
             return Vec::new();
         }
-        busy = busy_workers(shared);
-    }
-    let (mut found, mut trace) = (Vec::new(), Trace::default());
-    let end = Instant::now() + LOOKING;
-    shared.stacks.for_each_occupant(|occupant| {
-        let task = occupant.cast::<Header>();
-        if busy.iter().any(|busy| busy.ending == task) {
-            return; // It may be gone already.
+        let (shared, mut busy) = (self.shared, Vec::new());
+        if self.busy > 0 {
+            if !heavy_fence() {
+                // Without it nothing is certain about those that run.
+                return Vec::new();
+            }
+            busy = busy_workers(shared);
         }
-        let task = NonNull::new(task).expect("occupants are not null");
-        // SAFETY: it has started and is not freed meanwhile (U1).
-        let task = unsafe { task.as_ref() };
-        let mut stack = Vec::new();
-        let runs_on = busy.iter().find(|busy| ptr::eq(busy.current, task)).map(|busy| busy.worker);
-        if runs_on.is_none() && task.state.place() != Place::Finished && Instant::now() < end {
-            // SAFETY: it is suspended, since no worker runs it, and none will meanwhile (U1).
-            unsafe { task.running().look(&mut trace) };
-            stack = trace.found();
+        let (mut found, mut trace) = (Vec::new(), Trace::default());
+        let end = Instant::now() + LOOKING;
+        shared.stacks.for_each_occupant(|occupant| {
+            let task = occupant.cast::<Header>();
+            if busy.iter().any(|busy| busy.ending == task) {
+                return; // It may be gone already.
+            }
+            let task = NonNull::new(task).expect("occupants are not null");
+            // SAFETY: it has started and is not freed meanwhile (U1).
+            let task = unsafe { task.as_ref() };
+            let mut stack = Vec::new();
+            let runs_on = busy.iter().find(|busy| ptr::eq(busy.current, task)).map(|busy| busy.worker);
+            if runs_on.is_none() && task.state.place() != Place::Finished && Instant::now() < end {
+                // SAFETY: it is suspended, since no worker runs it, and none will meanwhile (U1).
+                unsafe { task.running().look(&mut trace) };
+                stack = trace.found();
+            }
+            found.extend(tell(shared, task, runs_on).map(|thread| Found { thread, stack }));
+        });
+        if self.busy > 0 {
+            // Before they go on: T3.
+            let _ = heavy_fence();
         }
-        found.extend(tell(shared, task, runs_on).map(|thread| Found { thread, stack }));
-    });
-    if some_busy {
-        // Before they go on: T3.
-        let _ = heavy_fence();
+        found
     }
-    found
+}
+
+impl Raw {
+    /// The dump, with the names of all frames.
+    pub(super) fn named(self) -> Dump {
+        let Self { mut dump, mut found } = self;
+        found.sort_unstable_by_key(|found| found.thread.id.number());
+        let mut names = Names::default();
+        dump.threads.extend(
+            found.into_iter().map(|Found { thread, stack }| ThreadDump { stack: names.of(&stack), ..thread }),
+        );
+        dump
+    }
 }
 
 /// The workers that have not stopped.

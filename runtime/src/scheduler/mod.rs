@@ -12,6 +12,7 @@
 //! | [`sleeper`] | how a thread blocks and is woken |
 //! | [`poller`] | the thread that watches the workers and serves the driver when they do not |
 //! | [`shutdown`] | how a runtime ends |
+//! | [`deadlock`] | when nobody will ever go on |
 //! | [`hands`] | what a worker may touch while others stand |
 //! | [`sample`] | which wakes are timed |
 //! | [`current`] | who runs here |
@@ -59,6 +60,7 @@
 //! - A woken task that drives out the run-next task, as in Go: it turns the order of several wakes round.
 
 pub(crate) mod current;
+pub(crate) mod deadlock;
 pub(crate) mod dump;
 pub(crate) mod glance;
 pub(crate) mod hands;
@@ -100,7 +102,7 @@ use crate::{
     prim::{
         Mutex,
         atomic::{
-            AtomicBool, AtomicU8, AtomicU32,
+            AtomicBool, AtomicU8, AtomicU32, AtomicUsize,
             Ordering::{Acquire, Relaxed},
         },
         global::AtomicU64 as GlobalU64,
@@ -163,6 +165,9 @@ pub(crate) struct Shared {
     /// After so long on one green thread a worker is stuck.
     pub(crate) stall_after: Duration,
     pub(crate) on_stall: Option<OnStall>,
+    pub(crate) detects_deadlocks: bool,
+    /// How many green threads that a `run` waits for have not ended.
+    pub(crate) runs: AtomicUsize,
     origin: Instant,
 }
 
@@ -221,6 +226,8 @@ impl Shared {
             spares: Spares::new(config.thread_name),
             stall_after: config.stall_after,
             on_stall: config.on_stall,
+            detects_deadlocks: config.detects_deadlocks,
+            runs: AtomicUsize::new(0),
             origin: Instant::now(),
         }
     }
@@ -409,4 +416,5 @@ pub(crate) struct Config {
     pub(crate) on_stall: Option<OnStall>,
     /// What the OS threads' names begin with.
     pub(crate) thread_name: String,
+    pub(crate) detects_deadlocks: bool,
 }

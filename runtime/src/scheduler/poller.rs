@@ -40,7 +40,7 @@ use std::{
 
 use crossbeam_utils::CachePadded;
 
-use super::{EXITING, Shared, sleeper::Sleeper, spares, watch::Watch};
+use super::{EXITING, Shared, deadlock::Detector, sleeper::Sleeper, spares, watch::Watch};
 use crate::{
     metrics,
     park::Batch,
@@ -132,6 +132,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
     let mut watch = Watch::default();
     let mut polls = shared.polls.load(Relaxed);
     let mut quiet = 0;
+    let mut detector = Detector::new();
     let mut holding = false;
     while shared.phase.load(Relaxed) != EXITING {
         let all_asleep = shared.idle.awake() == 0;
@@ -144,8 +145,9 @@ pub(crate) fn main(shared: &Arc<Shared>) {
             holding = !shared.polling.swap(true, Acquire);
         }
         polls = now;
+        let limit = if quiet > QUIET_TICKS { detector.look(shared) } else { None };
         let deep = quiet > QUIET_TICKS && announce(shared);
-        let events = wait(shared, holding, (!deep).then_some(TICK));
+        let events = wait(shared, holding, if deep { limit } else { Some(TICK) });
         shared.poller.revoke_deep();
         if events && holding {
             // Whoever was woken for them may wait on the driver next.

@@ -66,7 +66,7 @@ pub(crate) struct Worker {
     pub(super) yielded: TaskList,
     /// The run-next slot for a task whose home this is.
     pub(super) next_local: Cell<Option<NonNull<Header>>>,
-    hands: Hands<Header>,
+    pub(super) hands: Hands<Header>,
     pub(super) stacks: UnsafeCell<StackCache>,
     slab: Slab,
     tick: Cell<u32>,
@@ -198,10 +198,6 @@ impl Worker {
     #[inline]
     pub(crate) fn current_ptr(&self) -> *const Header {
         self.hands.current()
-    }
-
-    pub(super) fn hands(&self) -> &Hands<Header> {
-        &self.hands
     }
 
     /// Takes a task, and stops before it is touched if that is asked for (T1 of `hands.rs`). `false`: the loop is to end.
