@@ -6,6 +6,12 @@
 //!
 //! What must hold in the end: nobody waits for a seat; no worker sleeps while there is work that it could take; no seat got lost. `Idle`
 //! itself looks at E1 to E3.
+//!
+//! # Fails when
+//!
+//! - the fence in `oust` is gone (D4): work is left to a sleeper;
+//! - `sleep` keeps the seat though somebody waits for one, or `ask` does not take a sleeper's: E3;
+//! - who queues does not look at the phase once more, or `dismiss` is not tried by who changes it: it waits in the end.
 
 use std::mem;
 
