@@ -21,6 +21,7 @@
 //! # Rejected
 //!
 //! - *`std`'s `Read` and `Write` on the inner socket.* The same system calls without the flag.
+//! - *The C library's `recv` and `send`.* They are places where a thread may be cancelled, which costs two exchanges each.
 //! - *`rustix` for datagrams with an address.* It swaps the bytes of the flow label of IPv6, which `std` leaves alone; and it
 //!   panics (1.1.6) at a Unix peer whose path fills its field.
 //!
@@ -43,6 +44,7 @@ use std::{
 use libc::{c_int, msghdr};
 #[cfg(target_os = "linux")]
 use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{RecvFlags, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::seam::{self, Call};
@@ -111,8 +113,30 @@ pub(crate) fn accept(listener: BorrowedFd<'_>) -> io::Result<(Socket, SockAddr)>
 }
 
 /// Receives into `buffer`.
+#[inline]
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    receive_with(socket, buffer, libc::MSG_DONTWAIT)
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
+    Ok(rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?.1)
+}
+
+/// Receives into `buffer`, from a Unix stream, and says whether data may be left: the call also ends where descriptors were passed, or
+/// where the sender changes, which `MSG_CTRUNC` tells who wants neither.
+#[cfg(target_os = "linux")]
+pub(crate) fn receive_some(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
+    let wanted = buffer.len();
+    let mut slice = IoSliceMut::new(buffer);
+    let mut message = message(ptr::from_mut(&mut slice).cast(), 1);
+    // SAFETY: the descriptor is open (I1); `message` holds `slice`, in the kernel's layout (I2), borrowed mutably.
+    let received =
+        transferred(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })?;
+    Ok((received, message.msg_flags & libc::MSG_CTRUNC != 0 || !is_short(received, wanted)))
+}
+
+/// Receives into `buffer`, from a Unix stream, and says whether data may be left.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn receive_some(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<(usize, bool)> {
+    receive(socket, buffer).map(|received| (received, true))
 }
 
 /// Receives into `buffer`, of which so many bytes are initialized then.
@@ -124,14 +148,15 @@ pub(crate) fn receive_uninit(socket: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u
 
 /// Receives into `buffer` and leaves the data where it was.
 pub(crate) fn peek(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<usize> {
-    receive_with(socket, buffer, libc::MSG_DONTWAIT | libc::MSG_PEEK)
+    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
+    Ok(rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT | RecvFlags::PEEK)?.1)
 }
 
 /// Sends from `buffer`.
+#[inline]
 pub(crate) fn send(socket: BorrowedFd<'_>, buffer: &[u8]) -> io::Result<usize> {
     let buffer = seam::some(buffer, seam::admit(socket, Call::Write)?);
-    // SAFETY: the descriptor is open (I1), and the kernel reads no more than the length of `buffer`.
-    transferred(unsafe { libc::send(socket.as_raw_fd(), buffer.as_ptr().cast(), buffer.len(), SEND_FLAGS) })
+    Ok(rustix::net::send(socket, buffer, SendFlags::from_bits_retain(SEND_FLAGS.cast_unsigned()))?)
 }
 
 /// Receives into `buffer`, and says from whom.
@@ -181,8 +206,7 @@ pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> 
 /// Whether a transfer of `done` bytes out of `wanted` was cut short because the kernel had no more data or room. Not the
 /// end of a stream, and not a transfer that reached the kernel's own limit.
 ///
-/// This is so for TCP, urgent data aside. It is not so for sockets that keep messages apart: a read of a Unix stream
-/// stops at passed descriptors, with more behind them.
+/// This is so for TCP, urgent data aside. For Unix streams see [`receive_some`].
 pub(crate) fn is_short(done: usize, wanted: usize) -> bool {
     done != 0 && done < wanted.min(MAX_BYTES) && !seam::was_cut()
 }
@@ -239,12 +263,6 @@ fn as_uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     let buffer = ptr::from_mut(buffer) as *mut [MaybeUninit<u8>];
     // SAFETY: the same bytes, borrowed as before. What they are lent to is the kernel, which writes bytes with a value.
     unsafe { &mut *buffer }
-}
-
-fn receive_with(socket: BorrowedFd<'_>, buffer: &mut [u8], flags: c_int) -> io::Result<usize> {
-    let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
-    // SAFETY: the descriptor is open (I1), and the kernel writes no more than the length of `buffer`.
-    transferred(unsafe { libc::recv(socket.as_raw_fd(), buffer.as_mut_ptr().cast(), buffer.len(), flags) })
 }
 
 /// A message of buffers only: no address, no control data.

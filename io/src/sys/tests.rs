@@ -140,3 +140,33 @@ fn a_wait_is_never_shorter_than_it_was_told_to_be() {
         assert!(start.elapsed() >= timeout);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_short_read_of_a_unix_stream_tells_whether_data_may_be_left() {
+    use std::os::fd::AsFd;
+
+    use super::{ancillary, socket::receive_some};
+
+    let (here, there) = UnixStream::pair().expect("a pair");
+    let read = |len| receive_some(here.as_fd(), &mut vec![0; len]).expect("there is data");
+    let mut writer = &there;
+
+    writer.write_all(b"plain").expect("room");
+    assert_eq!(read(3), (3, true), "the buffer is full");
+    assert_eq!(read(3), (2, false));
+
+    writer.write_all(b"before").expect("room");
+    assert_eq!(ancillary::send(there.as_fd(), b"with", &[there.as_fd()]).expect("room"), 4);
+    writer.write_all(b"behind").expect("room");
+    assert_eq!(read(64), (10, true), "it ends behind the descriptors");
+    assert_eq!(read(64), (6, false));
+
+    rustix::net::sockopt::set_socket_passcred(&here, true).expect("an option of Unix sockets");
+    writer.write_all(b"signed").expect("room");
+    assert_eq!(read(64), (6, true), "somebody else's may be behind it");
+    let empty = receive_some(here.as_fd(), &mut [0; 64]).expect_err("nothing is left");
+    assert_eq!(empty.kind(), std::io::ErrorKind::WouldBlock);
+    drop(there);
+    assert_eq!(read(64), (0, true), "the end");
+}

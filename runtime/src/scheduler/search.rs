@@ -52,7 +52,9 @@ impl Worker {
         if let Some(task) = self.take_injected() {
             return Some(task);
         }
-        if self.expire_timers() | self.poll_driver() || self.has_own_work() {
+        // With nobody to steal from, the next thing would be to block in the driver, which is one call in place of two.
+        let expired = self.expire_timers();
+        if expired || !self.is_to_block_in_driver() && self.poll_driver() || self.has_own_work() {
             return None;
         }
         if !self.searching.get() && self.shared().idle.start_searching() {
@@ -67,6 +69,12 @@ impl Worker {
             self.sleep();
         }
         None
+    }
+
+    /// Whether all others sleep, and none of them in the driver. A hint.
+    fn is_to_block_in_driver(&self) -> bool {
+        let shared = self.shared();
+        shared.idle.sleeping() + 1 >= shared.remotes.len() && !shared.polling.load(Relaxed)
     }
 
     /// A searcher that has work passes the duty on, if there is more (D2).

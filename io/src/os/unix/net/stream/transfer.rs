@@ -1,7 +1,8 @@
 //! Reading from a Unix connection and writing to it.
 //!
-//! A short read does not say that nothing is left: it also ends where descriptors are passed, or where the sender changes. A
-//! short write does not say that the buffer is full: it also ends where memory is short. So neither takes readiness back.
+//! A short read does not always say that nothing is left: it also ends where descriptors are passed, or where the sender changes. The kernel tells
+//! ([`socket::receive_some`]), but not of a read into several buffers, which is rare: that does not take readiness back. Nor does a
+//! short write, which does not say that the buffer is full: it also ends where memory is short.
 
 use std::{
     io::{self, IoSlice, IoSliceMut, Read, Write},
@@ -14,7 +15,9 @@ use crate::{source::Operation, sys::socket};
 impl Read for &UnixStream {
     #[inline]
     fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
-        self.source().run(Operation::READ, |io| socket::receive(io.as_fd(), buf), |_| false)
+        let receive = |io: &std::os::unix::net::UnixStream| socket::receive_some(io.as_fd(), buf);
+        let (read, _) = self.source().run(Operation::READ, receive, |&(_, may_be_left)| !may_be_left)?;
+        Ok(read)
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
