@@ -211,3 +211,82 @@ fn a_subscriber_that_panics_or_waits_harms_nobody() {
         });
     });
 }
+
+/// Sends what it hears.
+struct Shipper(channel::Sender<&'static str>);
+
+impl<S: Subscriber> Layer<S> for Shipper {
+    fn on_exit(&self, _: &Id, _: Context<'_, S>) {
+        self.0.send("left").unwrap();
+    }
+}
+
+#[test]
+fn a_subscriber_may_send_to_the_very_channel_that_who_leaves_the_span_waits_for() {
+    each_run(|| {
+        let (sender, receiver) = channel::unbounded();
+        let dispatch = Dispatch::new(tracing_subscriber::registry().with(Shipper(sender)));
+        dispatcher::with_default(&dispatch, || {
+            let span = info_span!("reader");
+            let _entered = span.enter();
+            for _ in 0..3 {
+                assert_eq!(receiver.recv(), Ok("left"));
+            }
+        });
+    });
+}
+
+/// Panics in its destructor.
+struct Fragile;
+
+impl<S: Subscriber> Layer<S> for Fragile {}
+
+impl Drop for Fragile {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            panic!("{ON_PURPOSE}");
+        }
+    }
+}
+
+#[test]
+fn a_subscriber_that_is_dropped_amid_a_wait_leaves_the_wait_whole() {
+    quiet_panics();
+    each_mode(1, |config| {
+        config.build().run(|| {
+            let (sender, receiver) = channel::unbounded();
+            // Who sets a default while another's is in force, and outlives it, ends up with none.
+            let (end, ended) = channel::bounded(0);
+            let (begun, begin) = channel::bounded(0);
+            let first = thread::spawn(move || {
+                let guard = dispatcher::set_default(&Dispatch::new(tracing_subscriber::registry()));
+                begun.send(()).unwrap();
+                ended.recv().unwrap();
+                drop(guard);
+            });
+            begin.recv().unwrap();
+            let theirs = receiver.clone();
+            let (tell, about) = channel::unbounded();
+            let waiter = thread::spawn(move || {
+                let dispatch = Dispatch::new(tracing_subscriber::registry().with(Fragile));
+                let guard = dispatcher::set_default(&dispatch);
+                let span = info_span!("waits");
+                dispatch.enter(&dispatch.clone_span(&span.id().unwrap()));
+                drop((span, dispatch));
+                tell.send(()).unwrap();
+                let received: Result<u32, _> = theirs.recv();
+                drop(guard);
+                received
+            });
+            // It has the only worker until it waits.
+            about.recv().unwrap();
+            end.send(()).unwrap();
+            first.join().unwrap();
+            waiter.cancel();
+            assert!(waiter.join().is_err());
+            // It is not given to who has gone.
+            sender.send(7).unwrap();
+            assert_eq!(receiver.recv(), Ok(7));
+        });
+    });
+}

@@ -6,9 +6,8 @@
 //! long while others are ready, the operation yields.
 
 use crate::{
-    fiber::Suspend,
     scheduler::{current, worker::Worker},
-    thread::yield_as,
+    thread::yield_now,
 };
 
 /// How many operations may succeed at once before one yields.
@@ -40,6 +39,6 @@ pub fn spend() {
 #[inline(never)]
 fn refill(worker: &Worker) {
     if worker.refill_budget() {
-        yield_as(Suspend::Spent);
+        yield_now();
     }
 }

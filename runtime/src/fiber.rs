@@ -45,8 +45,6 @@ use crate::{
 pub(crate) enum Suspend {
     /// Queue it behind all that is ready.
     Yield,
-    /// Queue it behind those that were woken before: its budget is spent.
-    Spent,
     /// Park it, unless its wait was won meanwhile.
     Park,
     /// Begin a wait for the token and park it, unless the token is there.

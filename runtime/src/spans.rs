@@ -13,7 +13,14 @@
 //! The facade's `tests/tracing_spans.rs`.
 
 #[cfg(feature = "tracing")]
-pub(crate) use self::traced::leave;
+pub(crate) use self::traced::{are_possible, leave};
+
+/// Whether a green thread may be in a span.
+#[cfg(not(feature = "tracing"))]
+#[inline(always)]
+pub(crate) const fn are_possible() -> bool {
+    false
+}
 
 /// Without the feature `tracing` there is nothing to leave.
 #[cfg(not(feature = "tracing"))]
@@ -53,6 +60,12 @@ mod traced {
     #[derive(Debug)]
     pub(crate) struct Left(Option<(Dispatch, Vec<Id>)>);
 
+    /// Whether a green thread may be in a span: not before the process has a subscriber.
+    #[inline]
+    pub(crate) fn are_possible() -> bool {
+        dispatcher::has_been_set()
+    }
+
     /// Has the running green thread leave the spans that it is in.
     #[inline(never)]
     pub(crate) fn leave() -> Left {
@@ -75,8 +88,16 @@ mod traced {
         /// Has the green thread that left them, and runs again, enter them.
         #[inline(never)]
         pub(crate) fn enter(self) {
-            if let Some((dispatch, ids)) = self.0 {
+            if let Some((dispatch, ids)) = &self.0 {
                 ids.iter().rev().for_each(|id| quietly(|| dispatch.enter(id)));
+            }
+        }
+    }
+
+    impl Drop for Left {
+        fn drop(&mut self) {
+            if let Some(last_reference) = self.0.take() {
+                quietly(|| drop(last_reference));
             }
         }
     }

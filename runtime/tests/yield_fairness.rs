@@ -173,6 +173,32 @@ fn a_chain_of_spawns_without_end_does_not_starve_those_who_wait() {
 }
 
 #[test]
+fn one_that_never_waits_takes_turns_with_one_that_yields() {
+    each_mode(1, |config| {
+        let runtime = config.build();
+        runtime.run(|| {
+            let (stop, rounds) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+            let (theirs, counted) = (Arc::clone(&stop), Arc::clone(&rounds));
+            let busy = thread::spawn(move || {
+                while !theirs.load(SeqCst) {
+                    counted.fetch_add(1, SeqCst);
+                    budget::spend();
+                }
+            });
+            thread::yield_now();
+            for _ in 0..100 {
+                let before = rounds.load(SeqCst);
+                thread::yield_now();
+                let waited = rounds.load(SeqCst) - before;
+                assert!(waited <= 1_000, "one that yielded waited for {waited} operations of another");
+            }
+            stop.store(true, SeqCst);
+            busy.join().unwrap();
+        });
+    });
+}
+
+#[test]
 fn an_old_spawn_is_not_starved_by_newer_ones() {
     // Newest first would never come back to the first of them: each of the chain puts two new ones above it.
     each_mode(1, |config| {

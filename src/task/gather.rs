@@ -4,12 +4,14 @@ use std::{convert::Infallible, mem};
 
 use parking_lot::Mutex;
 
+use sward_runtime::is_green;
+
 use super::scope::{Handle, scope};
 
 /// Runs closures at once and returns their values, in order.
 ///
 /// They may borrow, and all have ended when this returns. On one worker they start in order, and those that [yield](crate::thread::yield_now)
-/// go on in order, unless there are so many that the scheduler's aging rule sets in (some 180 steps); with several, others may steal
+/// go on in order, unless there are so many that the scheduler's aging rule sets in (some 60 steps); with several, others may steal
 /// the last of them meanwhile.
 ///
 /// # Suspension
@@ -80,7 +82,13 @@ where
     let fs: Vec<F> = fs.into_iter().collect();
     scope(|s| {
         let mut handles = Vec::with_capacity(fs.len());
-        // What is spawned last starts first.
+        if !is_green() {
+            for f in fs {
+                handles.push(s.spawn(f));
+            }
+            return Ok(handles.into_iter().map(Handle::join).collect());
+        }
+        // On a worker, what is spawned last starts first.
         for f in fs.into_iter().rev() {
             handles.push(s.spawn(f));
         }

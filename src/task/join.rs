@@ -47,7 +47,7 @@ macro_rules! closures {
             fn join(self) -> Self::Values {
                 #[expect(non_snake_case, reason = "named as their types")]
                 let ($($f,)+) = self;
-                // What is spawned last starts first.
+                // On a worker, what is spawned last starts first.
                 #[expect(non_snake_case, reason = "named as their types")]
                 let Ok(values) = scope(|s| {
                     $(let $reversed = s.spawn(move || Ok::<_, Infallible>($reversed()));)+

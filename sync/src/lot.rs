@@ -22,7 +22,7 @@
 //!
 //! # Suspension
 //!
-//! [`park`] suspends after it has released the lock; the closures given to it or to [`with`] must not.
+//! [`park`] suspends with the lock released, by itself or by its worker; the closures given to it or to [`with`] must not.
 //!
 //! # Rejected
 //!

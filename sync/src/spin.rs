@@ -6,7 +6,8 @@
 //!
 //! # Roles
 //!
-//! Any thread locks it, green or not. The holder keeps it for some tens of nanoseconds, and is never suspended in between.
+//! Any thread locks it, green or not. The holder keeps it for some tens of nanoseconds. A green thread that
+//! waits in a list under it may have its worker release it, off its stack ([`SpinGuard::into_word`]); nothing else runs there before.
 //!
 //! # Invariants
 //!
@@ -18,7 +19,8 @@
 //!
 //! # Suspension
 //!
-//! None, and a holder must not: a worker would spin on a lock whose holder waits in its own queue.
+//! None, and a holder must not, but to have its worker release the lock at once: a worker would spin on a lock whose holder waits in its own
+//! queue.
 //!
 //! # Rejected
 //!

@@ -36,6 +36,7 @@ use crate::{
     fiber::Suspend,
     prim::{MODEL, atomic::AtomicBool},
     scheduler::current,
+    spans,
     task::{Header, state::Shield},
 };
 
@@ -47,8 +48,8 @@ pub struct LockedWaiter {
 }
 
 impl LockedWaiter {
-    /// A wait to come of the green thread that runs. `None` where it is not that simple: on an OS thread, and for who is cancelled, has a
-    /// deadline, or whose runtime ends.
+    /// A wait to come of the green thread that runs. `None` where it is not that simple: on an OS thread, for who is cancelled, has a
+    /// deadline, or whose runtime ends; and where there are spans to leave.
     ///
     /// # Safety
     ///
@@ -61,7 +62,8 @@ impl LockedWaiter {
     #[inline(always)]
     #[must_use]
     pub unsafe fn new(reason: WaitReason) -> Option<Self> {
-        if MODEL {
+        // Subscribers are foreign code, and would be called under the lock.
+        if MODEL || spans::are_possible() {
             return None;
         }
         let (worker, task) = current::worker_and_task()?;
@@ -97,7 +99,7 @@ impl LockedWaiter {
         // SAFETY: the task is the one that runs this very code, by the contract of `new`.
         let task = unsafe { self.task.as_ref() };
         task.started().held.set(locked);
-        task.suspend(Suspend::ParkLocked(self.shield));
+        task.suspend_without_spans(Suspend::ParkLocked(self.shield));
         if task.state.outcome() == Some(Outcome::Woken) { Outcome::Woken } else { Outcome::Cancelled }
     }
 }

@@ -122,7 +122,7 @@ const STREAK: u32 = 16;
 const MAINTENANCE: u32 = 61;
 
 /// After so many of these looks with no end of other work, it is the turn of the oldest spawned task and of those that yielded.
-const AGING: u32 = 4;
+const AGING: u32 = 2;
 
 /// `Shared::phase`: green threads run.
 pub(crate) const RUNNING: u8 = 0;

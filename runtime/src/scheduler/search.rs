@@ -74,7 +74,7 @@ impl Worker {
     /// Whether all others sleep, and none of them in the driver. A hint.
     fn is_to_block_in_driver(&self) -> bool {
         let shared = self.shared();
-        shared.idle.sleeping() + 1 >= shared.remotes.len() && !shared.polling.load(Relaxed)
+        shared.idle.awake() <= 1 && !shared.polling.load(Relaxed)
     }
 
     /// A searcher that has work passes the duty on, if there is more (D2).

@@ -36,13 +36,11 @@ use crate::{
     park::Batch,
     prim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
     queue::{deque::Deque, list::TaskList},
-    spans,
     stack::StackCache,
     task::{
         Header, TaskRef,
         header::{NO_HOME, Started, Unwinding},
-        join::Finish,
-        local::Locals,
+        life,
         slab::Slab,
     },
 };
@@ -72,7 +70,7 @@ pub(crate) struct Worker {
     tick: Cell<u32>,
     /// Ticks until the next look around.
     maintain_in: Cell<u32>,
-    /// How many such looks ago there was last nothing to run but what had yielded.
+    /// How many such looks, poked ones among them, since there was nothing left to run, nobody who had yielded either.
     since_drained: Cell<u32>,
     /// How often in a row a run-next slot went first.
     streak: Cell<u32>,
@@ -242,8 +240,11 @@ impl Worker {
         if let Some(task) = self.pop_woken().or_else(|| self.spawned.pop()) {
             return Some(task);
         }
-        self.since_drained.set(0);
-        self.yielded.pop_front()
+        let task = self.yielded.pop_front();
+        if self.yielded.is_empty() {
+            self.since_drained.set(0);
+        }
+        task
     }
 
     #[inline]
@@ -325,7 +326,7 @@ impl Worker {
     /// What a worker looks at now and then even though it has work. `Some(None)`: it may not run any, for want of a seat.
     #[inline(never)]
     fn maintain(&self) -> Option<Option<TaskRef>> {
-        let looks = self.since_drained.get() + u32::from(self.maintain_in.get() == 0);
+        let looks = self.since_drained.get() + 1;
         let is_aged = looks >= AGING;
         self.since_drained.set(if is_aged { 0 } else { looks });
         self.maintain_in.set(MAINTENANCE);
@@ -420,15 +421,15 @@ impl Worker {
         loop {
             // SAFETY: the task is ours, until R2 gives it away.
             match unsafe { task.running().resume() } {
-                Step::Suspended(how @ (Suspend::Yield | Suspend::Spent)) => {
+                Step::Suspended(Suspend::Yield) => {
                     self.settle(task);
                     self.hands.put_down();
                     // SAFETY: the reference that `resume` left in `hands` (R1).
                     let task = unsafe { TaskRef::from_raw(task.ptr()) };
-                    if how == Suspend::Yield && task.home.get() != NO_HOME {
-                        self.yielded.push_back(task);
-                    } else {
+                    if task.home.get() == NO_HOME {
                         self.queue(task);
+                    } else {
+                        self.yielded.push_back(task);
                     }
                     return;
                 }
@@ -519,7 +520,7 @@ impl Worker {
         let task = unsafe { header.as_ref() };
         task.home.set(self.index as u32);
         // SAFETY: the task lives while its fiber runs (R1).
-        let fiber = Fiber::new(stack, Started::new(), move || run_task(unsafe { header.as_ref() }));
+        let fiber = Fiber::new(stack, Started::new(), move || life::run(unsafe { header.as_ref() }));
         // SAFETY: the task is ours (S1 of `state.rs`).
         unsafe { *task.fiber.get() = Some(fiber) };
         true
@@ -739,59 +740,5 @@ impl Worker {
             || !self.yielded.is_empty()
             || self.next_local.get().is_some()
             || !self.remote().inbox.is_empty()
-    }
-}
-
-/// The life of a green thread, on its own stack.
-fn run_task(task: &Header) {
-    // SAFETY: the task's only run.
-    unsafe { task.run_closure(task.is_to_end()) };
-    // What is left are destructors, which may wait: not to be cut short.
-    task.started().shields.set(1);
-    destroy_locals(task);
-    match task.join.finish() {
-        Finish::Unawaited => {}
-        Finish::DropResult => {
-            // SAFETY: the handle gave the result up (J3).
-            unsafe { task.drop_output() };
-            // Its destructor may have made some anew.
-            destroy_locals(task);
-        }
-        Finish::Wake => {
-            // SAFETY: `finish` replaced WAITING (J1).
-            let waker = unsafe { &mut *task.joiner.get() }.take().expect("J1");
-            // SAFETY: the joiner's frame waits for `release` before it ends (J2).
-            let claimed = unsafe { waker.claim() };
-            // Before foreign code runs, if it is a future's: nobody is to spin for that.
-            task.join.release();
-            if let Some(claimed) = claimed {
-                claimed.schedule();
-            }
-            drop(waker);
-            // It may have made some anew.
-            destroy_locals(task);
-        }
-    }
-    // Those whose guards it has forgotten.
-    let _ = spans::leave();
-    task.state.finish();
-}
-
-#[inline]
-fn destroy_locals(task: &Header) {
-    let locals = &task.started().locals;
-    // SAFETY: the task's own (K2 of `local.rs`).
-    if !unsafe { &*locals.get() }.is_empty() {
-        destroy(locals);
-    }
-}
-
-#[cold]
-fn destroy(locals: &UnsafeCell<Locals>) {
-    // SAFETY: the closure has ended; nothing borrows from the locals any more.
-    let destroyed =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| unsafe { Locals::destroy(locals) }));
-    if destroyed.is_err() {
-        crate::error::abort("a green-thread local panicked in its destructor");
     }
 }

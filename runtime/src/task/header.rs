@@ -426,16 +426,22 @@ impl Header {
     /// Leaves the running task's stack, and returns when it is resumed.
     #[inline(always)]
     pub(crate) fn suspend(&self, why: Suspend) {
+        let spans = spans::leave();
+        self.suspend_without_spans(why);
+        spans.enter();
+    }
+
+    /// As `suspend`, of a task that is in no span.
+    #[inline(always)]
+    pub(crate) fn suspend_without_spans(&self, why: Suspend) {
         let fiber = self.running();
         #[cfg(stack_scan)]
         {
             let here = 0u8;
             fiber.data().sp.set((&raw const here).expose_provenance());
         }
-        let spans = spans::leave();
         // SAFETY: the task runs, on this stack.
         unsafe { fiber.suspend(why) };
-        spans.enter();
     }
 
     /// Where nothing is registered anywhere: says so if the task could not be moved at its latest suspension.

@@ -5,11 +5,13 @@
 //! | [`state`] | where a task is, who ends its wait, and the token of `park` and `unpark` |
 //! | [`join`] | who takes the result |
 //! | [`header`] | the record itself: fields, references, closure and result |
+//! | [`life`] | what a green thread does from its first instruction to its last |
 //! | [`slab`] | where the records of tasks spawned on a worker get their memory |
 //! | [`local`] | values that belong to one green thread |
 
 pub(crate) mod header;
 pub(crate) mod join;
+pub(crate) mod life;
 pub(crate) mod local;
 pub(crate) mod slab;
 pub(crate) mod state;

@@ -145,12 +145,6 @@ pub fn park_timeout(timeout: Duration) {
 /// ```
 #[inline(always)]
 pub fn yield_now() {
-    yield_as(Suspend::Yield);
-}
-
-/// As [`yield_now`], and says how.
-#[inline(always)]
-pub(crate) fn yield_as(how: Suspend) {
     let Some(worker) = current::worker() else { return yield_os_thread() };
     worker.assert_may_suspend();
     // SAFETY: the running task is alive while it runs.
@@ -158,7 +152,7 @@ pub(crate) fn yield_as(how: Suspend) {
     if task.state.is_limited() || task.runtime().is_draining() {
         unwind_if_due();
     }
-    task.suspend(how);
+    task.suspend(Suspend::Yield);
     task.panic_if_caught();
 }
 

@@ -35,7 +35,7 @@
 //!
 //! # Suspension
 //!
-//! [`Chan::send`], [`Chan::recv`] and `Chan::fetch` wait, with the lock released.
+//! [`Chan::send`], [`Chan::recv`] and `Chan::fetch` wait, with the lock released, by themselves or by their worker.
 //!
 //! # Rejected
 //!
