@@ -131,12 +131,11 @@ fn one_that_is_due_waits_for_room_and_is_not_lost() {
         let (release, held) = oneshot::channel::<()>();
         let come_too = come.clone();
         let delayed = ask(&doer, move |context| {
-            let message: Deed = Box::new(move |_| come_too.send("later").unwrap());
-            let delayed = context.send_after(Duration::ZERO, message);
             // Held in the next message, with another one in the mailbox.
             let addr = context.addr();
             addr.cast(Box::new(move |_| _ = held.recv())).ok().unwrap();
-            delayed
+            let message: Deed = Box::new(move |_| come_too.send("later").unwrap());
+            context.send_after(Duration::ZERO, message)
         });
         wait_until(|| doer.try_cast(Box::new(|_| ())).is_err());
         wait_until(|| !delayed.is_pending());
