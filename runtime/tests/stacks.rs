@@ -235,6 +235,20 @@ fn stacks_are_used_again() {
             let handles: Vec<_> = (0..1_000).map(|_| runtime.handle().spawn(thread::yield_now)).collect();
             handles.into_iter().for_each(|handle| handle.join().unwrap());
         };
+        // All at once, as they never are again.
+        let (begun, go) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        let handles: Vec<_> = (0..1_000)
+            .map(|_| {
+                let (begun, go) = (Arc::clone(&begun), Arc::clone(&go));
+                runtime.handle().spawn(move || {
+                    begun.fetch_add(1, SeqCst);
+                    wait_until(|| go.load(SeqCst));
+                })
+            })
+            .collect();
+        wait_until(|| begun.load(SeqCst) == 1_000);
+        go.store(true, SeqCst);
+        handles.into_iter().for_each(|handle| handle.join().unwrap());
         (0..10).for_each(|_| wave());
         let before = memory(0);
         (0..stress(100)).for_each(|_| wave());
