@@ -23,6 +23,9 @@ use crate::scheduler::current;
 ///
 /// `f` is not interrupted. What waits in it is cancelled as elsewhere.
 ///
+/// The end of the runtime waits for `f` too. If `f` waits, by foreign means, for another green thread of the runtime, that one has been
+/// stopped by then, and the runtime does not end: what is to end while others may wait in `f` is to be told so beforehand.
+///
 /// # Panics
 ///
 /// With `f`'s payload if `f` panics.

@@ -208,6 +208,7 @@ impl Builder {
     /// A deadlock is when [`Runtime::run`] waits, every green thread waits too, and nothing is left that could wake one: no deadline, no socket, no call on the pool. Then the
     /// process prints a dump of all green threads to the standard error stream, and aborts, as a Go program does. If it has OS threads that are not the runtime's, one of them
     /// may yet wake a green thread: then the dump is a warning, printed once, after nothing has moved for a second. A test under `cargo test` has such threads.
+    /// Who waits for a signal that ends the process by default is taken for one that waits for ever.
     ///
     /// It is looked for when all workers have been asleep for a while, so it costs nothing that runs.
     ///

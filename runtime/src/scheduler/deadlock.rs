@@ -75,6 +75,8 @@ pub(super) struct Detector {
     /// Since when that has not changed.
     since: Instant,
     stage: Stage,
+    /// Whether a doubtful one was told.
+    has_warned: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -88,7 +90,7 @@ enum Stage {
 
 impl Detector {
     pub(super) fn new() -> Self {
-        Self { resumes: 0, since: Instant::now(), stage: Stage::Fresh }
+        Self { resumes: 0, since: Instant::now(), stage: Stage::Fresh, has_warned: false }
     }
 
     /// Looks, when all workers sleep, and tells for how long the poller thread may sleep: `None`: without a limit.
@@ -102,7 +104,7 @@ impl Detector {
         let remotes = shared.remotes.iter();
         let resumes = remotes.map(|remote| remote.counters.resumes(|| remote.tick.load(Relaxed))).sum();
         if resumes != self.resumes {
-            *self = Self { resumes, ..Self::new() };
+            *self = Self { resumes, has_warned: self.has_warned, ..Self::new() };
         }
         let waited = self.since.elapsed();
         match self.stage {
@@ -110,7 +112,7 @@ impl Detector {
             Stage::Doubted if waited < PATIENCE => return Some(PATIENCE - waited),
             Stage::Fresh | Stage::Doubted => {}
         }
-        let Some((verdict, dump)) = examine(shared, self.stage == Stage::Doubted) else {
+        let Some((verdict, dump)) = examine(shared, self.stage == Stage::Doubted && !self.has_warned) else {
             return Some(AGAIN);
         };
         self.stage = match (verdict, self.stage) {
@@ -124,10 +126,13 @@ impl Detector {
                 ));
                 std::process::abort();
             }
-            (Verdict::Doubtful, Some(dump)) => quit::write_to_stderr(&format!(
-                "warning: perhaps a deadlock: for {PATIENCE:?} every green thread has waited, and only an OS thread of the program \
+            (Verdict::Doubtful, Some(dump)) => {
+                self.has_warned = true;
+                quit::write_to_stderr(&format!(
+                    "warning: perhaps a deadlock: for {PATIENCE:?} every green thread has waited, and only an OS thread of the program \
                  could wake one\n{dump}"
-            )),
+                ));
+            }
             _ => {}
         }
         (self.stage == Stage::Doubted).then_some(PATIENCE)
@@ -180,9 +185,11 @@ fn is_of_ours(reason: WaitReason) -> bool {
 /// How many OS threads there are besides ours. Where they cannot be counted, one.
 fn others(shared: &Shared) -> usize {
     let Ok(threads) = fs::read_dir("/proc/self/task") else { return 1 };
+    // Before ours are: one of ours that ends meanwhile makes it doubtful, not certain.
+    let all = threads.count();
     let ours = shared.remotes.started() + 1 // the poller thread
         + shared.runs.load(Relaxed) // Z2
         + crate::pool::metrics().threads
         + usize::from(quit::is_waiting());
-    threads.count().saturating_sub(ours)
+    all.saturating_sub(ours)
 }

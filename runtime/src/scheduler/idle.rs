@@ -388,13 +388,16 @@ impl Idle {
         true
     }
 
-    /// It could not be started: the worker to wake, which gets its seat.
+    /// It could not be started: the worker to wake, which gets its seat. The caller must now look at all visible work, and if there is any,
+    /// `notify`.
     #[must_use]
     pub fn abandon(&self, spare: usize) -> Option<usize> {
         let mut seats = self.seats.lock();
         self.put(&mut seats, spare, Standing::Unstarted, 0);
         let heir = self.give(&mut seats);
         seats.assert_sound();
+        drop(seats);
+        fence(SeqCst); // D2: pairs with `notify`, which found nobody asleep
         heir
     }
 

@@ -73,11 +73,16 @@ pub(super) fn start_one(shared: &Arc<Shared>) {
         Ok(thread) => shared.spares.threads.lock().push(thread),
         Err(_) => {
             shared.spares.failed.store(tick, Relaxed);
-            let _stops = shared.world.stops.lock();
-            shared.remotes.close();
-            shared.world.changed.notify_all();
-            if let Some(worker) = shared.idle.abandon(spare) {
-                shared.wake_worker(worker, false);
+            {
+                let _stops = shared.world.stops.lock();
+                shared.remotes.close();
+                shared.world.changed.notify_all();
+                if let Some(worker) = shared.idle.abandon(spare) {
+                    shared.wake_worker(worker, false);
+                }
+            }
+            if shared.has_visible_work() {
+                shared.notify();
             }
         }
     }

@@ -58,8 +58,10 @@ struct Seen {
 impl Watch {
     /// Looks after the workers that have been on one green thread since the last tick.
     pub(super) fn look(&mut self, shared: &Arc<Shared>) {
-        self.seen.resize(shared.remotes.started(), Seen::default());
         let now = shared.now();
+        self.seen.resize(shared.remotes.started(), Seen { since: now, ..Seen::default() });
+        // In a dump, or as the runtime ends.
+        let stands = shared.must_stop();
         for (worker, (remote, seen)) in shared.remotes.iter().zip(&mut self.seen).enumerate() {
             let tick = remote.tick.load(Relaxed);
             if tick != seen.tick || shared.idle.standing(worker).is_asleep() {
@@ -67,6 +69,11 @@ impl Watch {
                 if remote.timers.is_due(|| now) {
                     remote.poke.store(true, Relaxed);
                 }
+            } else if stands || shared.idle.standing(worker) == Standing::Queued {
+                // It runs nothing, or is kept from going on.
+                help(shared, remote, 1);
+                let (is_told, is_ousted) = (seen.is_told && stands, seen.is_ousted && stands);
+                *seen = Seen { tick, since: now, taken: seen.taken, is_told, is_ousted, ..Seen::default() };
             } else {
                 seen.still += 1;
                 help(shared, remote, seen.still);
