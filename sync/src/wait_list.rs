@@ -139,7 +139,7 @@ impl Entry {
     /// # Safety
     ///
     /// The caller holds the lock of the registry from whose list it has taken this entry, and has held it since.
-    #[inline]
+    #[inline(always)]
     pub(crate) unsafe fn claim(&self, reply: usize) -> Option<Claimed> {
         // Before the claim, after which the entry may be gone.
         self.reply.set(reply);
@@ -210,7 +210,7 @@ impl WaitList {
     }
 
     /// (2) Takes the first entry out. It lives on while the registry's lock is held, unless its wait is claimed.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn pop_front(&mut self) -> Option<&Entry> {
         let entry = self.front?;
         // SAFETY: it is in the list, so it lives (L1).

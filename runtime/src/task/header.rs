@@ -483,7 +483,7 @@ impl Header {
     }
 
     /// Whether a wait of the running task may be cancelled just now.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn shield(&self) -> Shield {
         if CAN_UNWIND { self.shield_of_fallible() } else { Shield::Shielded }
     }

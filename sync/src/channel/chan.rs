@@ -236,7 +236,7 @@ impl<T> Got<T> {
 
 impl Woken {
     /// Makes them run.
-    #[inline]
+    #[inline(always)]
     fn schedule(self) {
         match self {
             Self::Nobody => {}
@@ -300,7 +300,7 @@ impl<T> State<T> {
     }
 
     /// (2, 3) Takes the next message.
-    #[inline]
+    #[inline(always)]
     fn take(&mut self) -> (Got<T>, Woken) {
         if self.orphans > 0
             && let Some(orphan) = self.adopt()
@@ -364,6 +364,7 @@ impl<T> State<T> {
     }
 
     /// (4) Sends a message.
+    #[inline(always)]
     fn put(&mut self, message: T) -> Put<T> {
         if self.receivers.is_closed() {
             return Put::Closed(message);
@@ -379,6 +380,7 @@ impl<T> State<T> {
     }
 
     /// (4) Gives a message to a receiver that waits.
+    #[inline(always)]
     fn deliver(&mut self, mut message: T) -> Result<Claimed, T> {
         while let Some(entry) = self.receivers.waiting.pop_front() {
             // SAFETY: just taken out.
@@ -549,7 +551,7 @@ impl<T> Chan<T> {
     }
 
     /// Sends if it can be done now. Otherwise the channel stays locked.
-    #[inline]
+    #[inline(always)]
     fn put_and_wake(
         mut state: LockGuard<'_, State<T>>,
         message: T,
@@ -637,7 +639,7 @@ impl<T> Chan<T> {
     }
 
     /// Receives if it can be done now. Otherwise the channel stays locked.
-    #[inline]
+    #[inline(always)]
     fn take_and_wake<'a>(
         &'a self,
         mut state: LockGuard<'a, State<T>>,
