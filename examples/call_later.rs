@@ -1,13 +1,9 @@
-//! An event loop, as asyncio has one: `call_soon`, `call_later`, `time`, `stop`.
-//!
-//! It shows what is in such a loop: a queue of callbacks and a green thread that calls them one after the other. A
-//! timer is a green thread that sleeps and then puts its callback in the queue.
+//! An event loop, as asyncio has one: a queue of callbacks and a green thread that calls them one after the other. A timer is a green
+//! thread that sleeps and then puts its callback in the queue.
 #![expect(clippy::print_stdout, reason = "an example shows what it does")]
 
 use std::time::{Duration, Instant};
-
-use sward::channel::{self, Sender};
-use sward::{cancel::Token, error::BuildError, runtime::Builder, sync::Mutex, thread};
+use sward::{cancel::Token, channel, error::BuildError, runtime::Builder, sync::Mutex, thread};
 
 const TICK: Duration = Duration::from_millis(20);
 
@@ -16,7 +12,7 @@ type Callback = Box<dyn FnOnce(&Loop) + Send>;
 #[derive(Clone)]
 struct Loop {
     /// `None` stops it.
-    ready: Sender<Option<Callback>>,
+    ready: channel::Sender<Option<Callback>>,
     timers: Token,
     start: Instant,
 }
@@ -33,6 +29,10 @@ impl Loop {
         this.timers.cancel();
     }
 
+    fn time(&self) -> Duration {
+        self.start.elapsed()
+    }
+
     fn call_soon(&self, f: impl FnOnce(&Self) + Send + 'static) {
         let _ = self.ready.send(Some(Box::new(f)));
     }
@@ -47,10 +47,6 @@ impl Loop {
             }
         });
         handle
-    }
-
-    fn time(&self) -> Duration {
-        self.start.elapsed()
     }
 
     fn stop(&self) {
@@ -77,9 +73,7 @@ fn main() -> Result<(), BuildError> {
     };
     // One worker, as asyncio has one thread.
     Builder::new().workers(1).build()?.run(|| Loop::run(begin));
-    assert_eq!(
-        SAID.lock().expect("nobody panics with it")[..],
-        ["at once", "soon", "a tick later", "two ticks later"]
-    );
+    let said = SAID.lock().expect("nobody panics with it");
+    assert_eq!(said[..], ["at once", "soon", "a tick later", "two ticks later"]);
     Ok(())
 }
