@@ -241,14 +241,6 @@ impl WaitList {
         unsafe { entry.claim(reply) }
     }
 
-    /// (2) Takes the first entry out. `None`: there is none, or its wait has ended already.
-    #[inline]
-    pub(crate) fn try_claim_front(&mut self, reply: usize) -> Option<Claimed> {
-        let entry = self.pop_front()?;
-        // SAFETY: as above.
-        unsafe { entry.claim(reply) }
-    }
-
     /// (2) As `claim_front`, from the other end.
     pub(crate) fn claim_back(&mut self, reply: usize) -> Option<Claimed> {
         while let Some(entry) = self.back {

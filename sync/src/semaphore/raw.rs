@@ -256,7 +256,7 @@ impl RawSemaphore {
             }
             let n = n << SHIFT;
             self.0.fetch_sub(n, Acquire);
-            match list.try_claim_front(GIVEN) {
+            match list.claim_first(GIVEN) {
                 Some(claimed) => served.push(claimed),
                 None => _ = self.0.fetch_add(n, Relaxed),
             }
