@@ -523,31 +523,21 @@ impl<T> Chan<T> {
 
     /// Sends, waiting for room or for a receiver.
     #[inline]
-    pub(crate) fn send(&self, message: T, deadline: Option<Instant>) -> Result<(), NotSent<T>> {
+    pub(crate) fn send(&self, mut message: T, deadline: Option<Instant>) -> Result<(), NotSent<T>> {
         budget::spend();
         let mut state = self.state.lock();
         if state.can_just_push() {
             state.push(message);
             return Ok(());
         }
-        if state.must_wait_to_send() {
-            return self.wait_to_send(state, message, deadline);
+        if !state.must_wait_to_send() {
+            match Self::put_and_wake(state, message) {
+                Ok(()) => return Ok(()),
+                Err((NotSent::Full(not_sent), locked)) => (state, message) = (locked, not_sent),
+                Err((error, _)) => return Err(error),
+            }
         }
-        self.put_or_wait(state, message, deadline)
-    }
-
-    #[inline(never)]
-    fn put_or_wait(
-        &self,
-        state: LockGuard<'_, State<T>>,
-        message: T,
-        deadline: Option<Instant>,
-    ) -> Result<(), NotSent<T>> {
-        match Self::put_and_wake(state, message) {
-            Ok(()) => Ok(()),
-            Err((NotSent::Full(message), state)) => self.wait_to_send(state, message, deadline),
-            Err((error, _)) => Err(error),
-        }
+        self.wait_to_send(state, message, deadline)
     }
 
     /// Sends if it can be done now. Otherwise the channel stays locked.
@@ -594,18 +584,21 @@ impl<T> Chan<T> {
     #[inline]
     pub(crate) fn try_recv(&self) -> Result<T, NotReceived> {
         budget::spend();
-        let mut state = self.state.lock();
-        if state.can_just_pop()
-            && let Some(message) = state.pop()
-        {
-            return Ok(message);
-        }
-        match self.take_and_wake(state) {
-            Ok(Got::Promised) => {
-                self.recv_promised(|| self.take_and_wake(self.state.lock()).unwrap_or(Got::Empty))
+        loop {
+            let mut state = self.state.lock();
+            if state.can_just_pop()
+                && let Some(message) = state.pop()
+            {
+                return Ok(message);
             }
-            Ok(got) => got.into_result(),
-            Err(_) => Err(NotReceived::Empty),
+            match self.take_and_wake(state).unwrap_or(Got::Empty) {
+                Got::Promised => {
+                    if let Some(message) = self.fetch() {
+                        return Ok(message);
+                    }
+                }
+                got => return got.into_result(),
+            }
         }
     }
 
@@ -613,28 +606,28 @@ impl<T> Chan<T> {
     #[inline]
     pub(crate) fn recv(&self, deadline: Option<Instant>) -> Result<T, NotReceived> {
         budget::spend();
-        let mut state = self.state.lock();
-        if state.can_just_pop()
-            && let Some(message) = state.pop()
-        {
-            return Ok(message);
-        }
-        let got = if state.can_just_pop() && !state.senders.is_closed() {
-            self.wait_to_recv(state, deadline)
-        } else {
-            self.take_or_wait(state, deadline)
-        };
-        match got {
-            Got::Promised => self.recv_promised(|| self.take_or_wait(self.state.lock(), deadline)),
-            got => got.into_result(),
-        }
-    }
-
-    #[inline(never)]
-    fn take_or_wait(&self, state: LockGuard<'_, State<T>>, deadline: Option<Instant>) -> Got<T> {
-        match self.take_and_wake(state) {
-            Ok(got) => got,
-            Err(state) => self.wait_to_recv(state, deadline),
+        loop {
+            let mut state = self.state.lock();
+            let got = if !state.can_just_pop() {
+                match self.take_and_wake(state) {
+                    Ok(got) => got,
+                    Err(state) => self.wait_beside_others(state, deadline),
+                }
+            } else if let Some(message) = state.pop() {
+                return Ok(message);
+            } else if state.senders.is_closed() {
+                return Err(NotReceived::Closed);
+            } else {
+                self.wait_to_recv(state, deadline)
+            };
+            match got {
+                Got::Promised => {
+                    if let Some(message) = self.fetch() {
+                        return Ok(message);
+                    }
+                }
+                got => return got.into_result(),
+            }
         }
     }
 
@@ -654,18 +647,10 @@ impl<T> Chan<T> {
         }
     }
 
-    /// Receives what was promised. If the promise is broken, tries `again`.
+    /// Waits while senders watch, or came too late to be taken from. Hardly ever.
     #[cold]
-    fn recv_promised(&self, again: impl Fn() -> Got<T>) -> Result<T, NotReceived> {
-        loop {
-            if let Some(message) = self.fetch() {
-                return Ok(message);
-            }
-            match again() {
-                Got::Promised => {}
-                got => return got.into_result(),
-            }
-        }
+    fn wait_beside_others(&self, state: LockGuard<'_, State<T>>, deadline: Option<Instant>) -> Got<T> {
+        self.wait_to_recv(state, deadline)
     }
 
     #[inline(always)]
