@@ -1,23 +1,27 @@
-//! A worker takes up a task, and a stopper that does not wait for it looks at those that it has not.
+//! A worker takes up a task, and a stopper that does not wait for it looks at those that it has not; or has all of them end, as `cancel_all` of
+//! `scheduler/shutdown.rs`, which a stand-in follows line by line.
 //!
-//! Seen to fail without either fence, and with the order of the two writes of `end`, or of the two reads of `look`, turned round.
+//! Seen to fail without either fence, and with the order of the two writes of `end`, or of the two reads of `look`, turned round. The last model: without the
+//! heavy fence; if what is in the worker's hands is not cancelled, or is looked at after the stacks; and if a wait is cancelled in place of the task.
 
 use loom::{
     cell::UnsafeCell,
     sync::{
         Arc,
         atomic::{
-            AtomicU8,
-            Ordering::{Relaxed, SeqCst},
+            AtomicPtr, AtomicU8,
+            Ordering::{Acquire, Relaxed, Release, SeqCst},
             fence,
         },
     },
     thread,
 };
-use sward_runtime::model::Hands;
+use sward_runtime::model::{Claim, Hands, Shield, State};
 
 const RUNNING: u8 = 0;
 const DUMPING: u8 = 1;
+const STOPPING: u8 = 2;
+const DRAINING: u8 = 3;
 
 /// In a stack: nothing may touch it any more but who takes it apart.
 const ENDED: u32 = 99;
@@ -122,5 +126,54 @@ fn a_task_that_is_taken_up_again_meets_a_look() {
         });
         assert!(world.look() >= 1);
         worker.join().unwrap();
+    });
+}
+
+/// A task, and the stack on which it starts.
+#[derive(Default)]
+struct Ending {
+    hands: Hands<State>,
+    phase: AtomicU8,
+    task: State,
+    occupant: AtomicPtr<State>,
+}
+
+impl Ending {
+    /// Starts the task, which waits. Whether it is parked then.
+    fn start(&self) -> bool {
+        let task = (&raw const self.task).cast_mut();
+        if self.hands.take(task, &self.phase) != RUNNING {
+            return false; // It stops, and starts the task when every wait is cancelled.
+        }
+        self.occupant.store(task, Release);
+        if self.phase.load(Relaxed) == DRAINING {
+            return false;
+        }
+        self.hands.put_down();
+        self.task.begin_and_park(Shield::Open)
+    }
+
+    /// Has all tasks end. Whether this has the task run again.
+    fn cancel(&self) -> bool {
+        self.phase.store(STOPPING, Relaxed);
+        fence(SeqCst); // the heavy one
+        let current = self.hands.look()[0];
+        let occupant = self.occupant.load(Acquire);
+        // SAFETY: it lives as long as the model.
+        let tasks = [current, occupant].into_iter().filter_map(|task| unsafe { task.as_ref() });
+        let claims: Vec<_> = tasks.map(State::cancel).collect();
+        self.phase.store(DRAINING, Relaxed);
+        claims.contains(&Claim::Parked)
+    }
+}
+
+#[test]
+fn a_task_that_starts_and_waits_meets_the_end() {
+    loom::model(|| {
+        let world = Arc::new(Ending::default());
+        let theirs = Arc::clone(&world);
+        let worker = thread::spawn(move || theirs.start());
+        let is_resumed = world.cancel();
+        assert_eq!(worker.join().unwrap(), is_resumed);
     });
 }

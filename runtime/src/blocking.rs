@@ -23,8 +23,8 @@ use crate::scheduler::current;
 ///
 /// `f` is not interrupted. What waits in it is cancelled as elsewhere.
 ///
-/// The end of the runtime waits for `f` too. If `f` waits, by foreign means, for another green thread of the runtime, that one has been
-/// stopped by then, and the runtime does not end: what is to end while others may wait in `f` is to be told so beforehand.
+/// The end of the runtime waits for `f` too, but all other green threads are cancelled meanwhile. So if `f` waits, by foreign means, for what another has,
+/// it is released when that unwinds, at the latest; unless the other is anchored to the worker that `f` keeps, where it cannot run.
 ///
 /// # Panics
 ///

@@ -20,6 +20,7 @@ mod park;
 mod roaming;
 mod scope;
 mod shutdown;
+mod shutdown_stuck;
 mod spawn;
 mod stack_overflow;
 mod stacks;

@@ -55,10 +55,10 @@ impl Worker {
 }
 
 /// A worker that did not stop, and what it has in its hands.
-struct Busy {
+pub(super) struct Busy {
     worker: usize,
-    current: *mut Header,
-    ending: *mut Header,
+    pub(super) current: *mut Header,
+    pub(super) ending: *mut Header,
 }
 
 /// A task that was looked at, whose stack is to be named once everybody runs.
@@ -181,8 +181,8 @@ impl Raw {
     }
 }
 
-/// The workers that have not stopped.
-fn busy_workers(shared: &Shared) -> Vec<Busy> {
+/// The workers that have not stopped, after a heavy fence.
+pub(super) fn busy_workers(shared: &Shared) -> Vec<Busy> {
     let standing = who_stands(shared);
     let others = (0..shared.remotes.started()).filter(|worker| !standing.contains(worker));
     others

@@ -1,7 +1,7 @@
 //! What a worker has its hands on, for a stopper that looks while the worker may be running.
 //!
 //! A dump waits a while for every worker to stop, and no longer: one may be in a foreign call. What the others' stacks hold is looked at all the same,
-//! and for that it must be certain which tasks a worker that has not stopped could touch.
+//! and for that it must be certain which tasks a worker that has not stopped could touch. So does the end of a runtime, which cancels what the others have.
 //!
 //! # Roles
 //!
@@ -12,8 +12,8 @@
 //!
 //! - **T1** A worker resumes a task, or starts one, only after it took it and *then* saw the phase. What it has put down it does not touch, but for
 //!   making it known to others; before it takes a task up again it sees the phase again.
-//! - **T2** A task that has ended is in `ending` from before it is put down until it is off its stack's record. If the worker sees that a dump is under way it
-//!   stops in between, so that what the stopper sees in `current` is there until the dump is over.
+//! - **T2** A task that has ended is in `ending` from before it is put down until it is off its stack's record. If the worker sees that it is to stop it
+//!   does so in between, so that what the stopper sees in `current` is there until the phase changes back.
 //! - **T3** So once the phase was changed, and after a fence on both sides, a worker that has not stopped touches no task but those that [`look`](Hands::look)
 //!   finds, until the phase changes back.
 //!
@@ -85,8 +85,8 @@ impl<T> Hands<T> {
         self.current.store(ptr::null_mut(), Release);
     }
 
-    /// As [`put_down`](Self::put_down), of a task that has ended and is taken apart now; or, if the phase that is returned is that of a dump, after it
-    /// (T2).
+    /// As [`put_down`](Self::put_down), of a task that has ended and is taken apart now; or, if the phase that is returned asks for a stop, after
+    /// that (T2).
     #[inline]
     #[must_use]
     pub fn end(&self, task: *mut T, phase: &AtomicU8) -> u8 {

@@ -14,32 +14,53 @@
 //!                                  PAUSING
 //! ```
 //!
-//! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped: the ender
-//!    has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
+//! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped, or all but those that have not come to a
+//!    switch for [`PATIENCE`]: the ender has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
 //!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left. 4. What is left stands still: it is stopped again, and doubtful waits are cancelled too.
+//!
+//! A worker that does not stop may be in a foreign call that waits for what another task has: so the others are not kept waiting for it. As it goes on it obeys the phase
+//! that it finds.
 //!
 //! # Invariants
 //!
 //! - **X2** After the gate closed, new tasks come from tasks only.
-//! - **X3** A wait that began before `DRAINING` was seen in X1; one that begins after it sees the phase. None is missed.
+//! - **X3** If all have stopped, a wait that began before `DRAINING` was seen in X1, and one that begins after it sees the phase. If not, each task that has started, and
+//!   each that a worker has its hands on, is cancelled as a whole, which no wait of it escapes (S6 of `state.rs`); any other starts on a worker that saw `STOPPING`
+//!   before or the phase after it (T3 of `hands.rs`). None is missed.
+//! - **X6** A task that is cancelled is alive: by X1; or, if it ends in the hands of a worker that has not stopped, since that stops
+//!   before it takes the task apart (T2 of `hands.rs`).
 //!
-//! X1, and the orderings, are those of `world.rs`.
+//! X1, and the orderings, are those of `world.rs`, and of `hands.rs`.
+//!
+//! # Rejected
+//!
+//! - Not to stop the workers at all, but to cancel what runs as that which is in the hands of one that does not stop: it is sound as well, but needs a heavy fence, and then
+//!   every end is the one that is hard to understand.
 //!
 //! # Checked by
 //!
-//! `tests/shutdown.rs`.
+//! `tests/shutdown.rs`, `tests/shutdown_stuck.rs`, `loom-tests/tests/hands.rs`.
 
-use std::{ptr::NonNull, sync::Arc, thread::JoinHandle, time::Duration};
+use std::{
+    ptr::NonNull,
+    sync::Arc,
+    thread::JoinHandle,
+    time::{Duration, Instant},
+};
 
 use super::{
     DRAINING, EXITING, PAUSING, RUNNING, STOPPING, Shared,
-    world::{change_phase, stop_world, until_stopped, wake_all},
+    dump::busy_workers,
+    world::{change_phase, until_stopped, wake_all},
 };
 use crate::{
     park::{Batch, Claimed},
-    prim::atomic::Ordering::Relaxed,
+    prim::{atomic::Ordering::Relaxed, heavy_fence},
     task::{Header, TaskRef, state::Claim},
 };
+
+/// How long workers have to come to a switch before the others' tasks are cancelled without them.
+const PATIENCE: Duration = Duration::from_millis(100);
 
 /// How long a runtime that is ending may stand still before waits are cancelled of which it cannot be told whether their tasks are
 /// unwinding. If one is, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
@@ -56,14 +77,14 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     }
     drop(stopper);
     if is_running {
-        until_stopped(shared, None);
         if cfg!(panic = "abort") {
             // Nothing can unwind: suspended stacks are leaked, and with them what their tasks refer to.
+            until_stopped(shared, None);
             std::mem::forget(Arc::clone(shared));
         } else {
             cancel_all(shared, false);
             while !drain(shared) {
-                stop_world(shared, PAUSING, None);
+                change_phase(shared, PAUSING);
                 cancel_all(shared, true);
             }
         }
@@ -84,15 +105,34 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Cancels every wait that may be cancelled (X1), and the doubtful ones too if `doubtful`.
+/// Stops the workers, and cancels every wait that may be cancelled (X3), and the doubtful ones too if `doubtful`.
 fn cancel_all(shared: &Shared, doubtful: bool) {
+    let mut busy = Vec::new();
+    let any_busy = until_stopped(shared, Some(Instant::now() + PATIENCE)) > 0;
+    if any_busy && heavy_fence() {
+        busy = busy_workers(shared);
+    } else if any_busy {
+        // Without the fence nothing is certain about those that run.
+        until_stopped(shared, None);
+    }
     let mut batch = Batch::new();
-    shared.stacks.for_each_occupant(|occupant| {
-        let task = NonNull::new(occupant.cast::<Header>()).expect("occupants are not null");
-        // SAFETY: it has not ended (X1).
-        if unsafe { task.as_ref() }.state.claim_cancelled(doubtful) == Claim::Parked {
+    let mut cancel = |task: *mut Header| {
+        let Some(task) = NonNull::new(task) else { return };
+        // SAFETY: it is alive (X6).
+        let state = unsafe { &task.as_ref().state };
+        let whole = if busy.is_empty() { Claim::Lost } else { state.cancel() };
+        if whole == Claim::Parked || state.claim_cancelled(doubtful) == Claim::Parked {
             // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
             batch.push(Claimed::of_task(unsafe { TaskRef::from_raw(task) }));
+        }
+    };
+    // One may be about to start, on a stack that is not seen yet.
+    busy.iter().for_each(|busy| cancel(busy.current));
+    shared.stacks.for_each_occupant(|occupant| {
+        let task = occupant.cast::<Header>();
+        // It may be gone already.
+        if busy.iter().all(|busy| busy.ending != task) {
+            cancel(task);
         }
     });
     batch.schedule();

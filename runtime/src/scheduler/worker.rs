@@ -27,8 +27,8 @@ use std::{
 };
 
 use super::{
-    AGING, DUMPING, MAINTENANCE, RUNNING, STREAK, Shared, current, hands::Hands, remotes::Remote,
-    seats::Standing,
+    AGING, MAINTENANCE, RUNNING, STREAK, Shared, current, hands::Hands, remotes::Remote, seats::Standing,
+    world::is_stop,
 };
 use crate::{
     budget::BUDGET,
@@ -459,7 +459,8 @@ impl Worker {
                     }
                 }
                 Step::Ended => {
-                    if self.hands.end(task.ptr().as_ptr(), &self.shared.phase) == DUMPING {
+                    let phase = self.hands.end(task.ptr().as_ptr(), &self.shared.phase);
+                    if is_stop(phase) {
                         let _ = self.obey_phase();
                     }
                     // SAFETY: as above.

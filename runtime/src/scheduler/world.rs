@@ -9,7 +9,7 @@
 //! # Invariants
 //!
 //! - **X1** While the world is stopped no task runs and no stack is taken or given back, so every occupant of a stack is a task that has
-//!   started and not ended, and stays alive.
+//!   started, and may have ended but was not taken apart, and stays alive.
 //! - **X4** The phase changes under the lock of `stops`, and with it the number of the stop: so each worker is counted once for each stop, however late
 //!   it learns that the one before is over.
 //! - **X5** One stopper at a time: who dumps holds `stopper` until the phase is `RUNNING` again, and who ends the runtime takes it to set
@@ -77,9 +77,10 @@ impl Worker {
         let shared = self.shared();
         let world = &shared.world;
         match shared.phase.load(Relaxed) {
-            DUMPING | STOPPING | PAUSING => {
+            phase if is_stop(phase) => {
                 let mut stops = world.stops.lock();
-                if shared.must_stop() {
+                // It may have changed since, even to the last one.
+                if is_stop(shared.phase.load(Relaxed)) {
                     stops.stopped.push(self.index());
                     world.changed.notify_all();
                     let changes = stops.changes;
@@ -102,6 +103,11 @@ impl Worker {
             phase => phase == RUNNING,
         }
     }
+}
+
+/// Whether workers are to stop until the next phase.
+pub(super) const fn is_stop(phase: u8) -> bool {
+    matches!(phase, DUMPING | STOPPING | PAUSING)
 }
 
 pub(super) fn change_phase(shared: &Shared, phase: u8) {
