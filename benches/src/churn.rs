@@ -111,7 +111,8 @@ mod tests {
                 drop(read.and_then(|()| stream.write_all(&message)));
             }
         });
-        let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(50));
+        let (warm_up, counting, duration) =
+            (Duration::from_millis(20), Duration::from_millis(5), Duration::from_millis(50));
         let target = Target::Tcp(address);
         let plan = Plan {
             target,
@@ -119,10 +120,11 @@ mod tests {
             threads: 2,
             exchange: Exchange::Churn,
             warm_up,
+            counting,
             duration,
             rate: None,
         };
-        generate(&plan, || Ok(()))
+        generate(&plan, |_| Ok(()))
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicU8, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use hdrhistogram::Histogram;
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) threads: usize,
     pub(crate) exchange: Exchange,
     pub(crate) warm_up: Duration,
+    /// How long answers are only counted, between the warm-up and the measured time.
+    pub(crate) counting: Duration,
     pub(crate) duration: Duration,
     /// How many requests are due each second, in an open loop; otherwise each connection sends when it has its answer.
     pub(crate) rate: Option<f64>,
@@ -68,7 +70,22 @@ pub(crate) struct Load {
 pub(crate) struct Phase {
     /// The threads that have opened their connections.
     opened: AtomicUsize,
+    /// The answers that came in the time of counting.
+    counted: AtomicU64,
     now: AtomicU8,
+}
+
+/// The turns of a load, as who asked for it is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Turn {
+    /// Answers are counted from now on.
+    Counting,
+    /// So many were.
+    Counted(u64),
+    /// The measured time begins.
+    Begin,
+    /// It has ended.
+    End,
 }
 
 const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -76,8 +93,9 @@ const HTTP_REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
 pub(crate) const PLAIN_TEXT: &[u8] = b"Hello, World!";
 
 const WARM_UP: u8 = 0;
-const MEASURE: u8 = 1;
-const STOP: u8 = 2;
+const COUNT: u8 = 1;
+const MEASURE: u8 = 2;
+const STOP: u8 = 3;
 
 /// How many connections are opened before their first answers are awaited: less than any server's backlog.
 const OPEN_AT_ONCE: usize = 64;
@@ -87,7 +105,7 @@ pub(crate) const SILENCE: Duration = Duration::from_secs(10);
 
 impl Phase {
     fn new() -> Self {
-        Self { opened: AtomicUsize::new(0), now: AtomicU8::new(WARM_UP) }
+        Self { opened: AtomicUsize::new(0), counted: AtomicU64::new(0), now: AtomicU8::new(WARM_UP) }
     }
 
     /// Called by each thread once it has opened its connections, or has failed to.
@@ -101,14 +119,16 @@ impl Phase {
 
     /// Puts down how long an answer took, if the measured time has begun.
     pub(crate) fn record(&self, latencies: &mut Histogram<u64>, latency: Duration) {
-        if self.now.load(Ordering::Relaxed) == MEASURE {
-            latencies.saturating_record(latency.as_nanos() as u64);
+        match self.now.load(Ordering::Relaxed) {
+            MEASURE => latencies.saturating_record(latency.as_nanos() as u64),
+            COUNT => drop(self.counted.fetch_add(1, Ordering::Relaxed)),
+            _ => {}
         }
     }
 }
 
-/// Generates load; `at_boundary` is called right when the measured time begins and when it ends.
-pub(crate) fn generate(plan: &Plan, mut at_boundary: impl FnMut() -> Result<()>) -> Result<Load> {
+/// Generates load; `at_turn` is called right at each turn.
+pub(crate) fn generate(plan: &Plan, mut at_turn: impl FnMut(Turn) -> Result<()>) -> Result<Load> {
     let phase = Phase::new();
     let work_share = |thread: usize| match plan.exchange {
         Exchange::Churn => {
@@ -129,13 +149,18 @@ pub(crate) fn generate(plan: &Plan, mut at_boundary: impl FnMut() -> Result<()>)
                 std::thread::sleep(Duration::from_millis(1));
             }
             std::thread::sleep(plan.warm_up);
-            at_boundary()?;
+            at_turn(Turn::Counting)?;
+            phase.now.store(COUNT, Ordering::Relaxed);
+            std::thread::sleep(plan.counting);
+            phase.now.store(WARM_UP, Ordering::Relaxed);
+            at_turn(Turn::Counted(phase.counted.load(Ordering::Relaxed)))?;
+            at_turn(Turn::Begin)?;
             phase.now.store(MEASURE, Ordering::Relaxed);
             let start = Instant::now();
             std::thread::sleep(plan.duration);
             let elapsed = start.elapsed();
             phase.now.store(STOP, Ordering::Relaxed);
-            at_boundary()?;
+            at_turn(Turn::End)?;
             Ok(elapsed)
         };
         let elapsed: Result<Duration> = boundaries();
@@ -341,8 +366,18 @@ mod tests {
     use super::*;
 
     fn plan(target: Target) -> Plan {
-        let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(50));
-        Plan { target, connections: 3, threads: 2, exchange: Exchange::Echo, warm_up, duration, rate: None }
+        let (warm_up, counting, duration) =
+            (Duration::from_millis(20), Duration::from_millis(5), Duration::from_millis(50));
+        Plan {
+            target,
+            connections: 3,
+            threads: 2,
+            exchange: Exchange::Echo,
+            warm_up,
+            counting,
+            duration,
+            rate: None,
+        }
     }
 
     /// Sends messages back, each with one byte changed.
@@ -367,15 +402,15 @@ mod tests {
 
     #[test]
     fn load_counts_what_an_echo_server_answers() {
-        let mut boundaries = 0;
-        let load = generate(&plan(serve(0)), || {
-            boundaries += 1;
+        let mut turns = Vec::new();
+        let load = generate(&plan(serve(0)), |turn| {
+            turns.push(turn);
             Ok(())
         });
         assert!(
             load.is_ok_and(|load| load.latencies.len() > 10 && load.elapsed >= Duration::from_millis(50))
         );
-        assert_eq!(boundaries, 2);
+        assert!(matches!(turns[..], [Turn::Counting, Turn::Counted(1..), Turn::Begin, Turn::End]));
     }
 
     #[test]
@@ -383,7 +418,7 @@ mod tests {
         let path = std::env::temp_dir().join(format!("sward-benches-test-{}.socket", std::process::id()));
         let listener = UnixListener::bind(&path).expect("nothing is there");
         std::thread::spawn(move || listener.incoming().flatten().for_each(|stream| echo(stream, 0)));
-        let load = generate(&plan(Target::Unix(path.clone())), || Ok(()));
+        let load = generate(&plan(Target::Unix(path.clone())), |_| Ok(()));
         drop(std::fs::remove_file(path));
         assert!(load.is_ok_and(|load| load.latencies.len() > 10));
 
@@ -395,7 +430,7 @@ mod tests {
                 drop(socket.send_to(&message[..count], from));
             }
         });
-        let load = generate(&plan(Target::Udp(address)), || Ok(()));
+        let load = generate(&plan(Target::Udp(address)), |_| Ok(()));
         assert!(load.is_ok_and(|load| load.latencies.len() > 10));
     }
 
@@ -409,7 +444,7 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_is_an_error() {
-        let load = generate(&plan(serve(1)), || Ok(()));
+        let load = generate(&plan(serve(1)), |_| Ok(()));
         assert!(load.is_err_and(|error| error.to_string().contains("wrong answer")));
     }
 }

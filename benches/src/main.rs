@@ -16,6 +16,7 @@ mod bench;
 mod chart;
 mod check;
 mod churn;
+mod cost;
 mod error;
 mod instructions;
 mod load;
@@ -210,6 +211,7 @@ fn print_results(outcome: &Outcome, peers: &Peers) -> (Value, bool) {
     let rows = &outcome.rows;
     let mut notes = report::notes(rows);
     notes.extend(peers.skipped.iter().cloned());
+    notes.extend(cost::note());
     notes.extend(quiet::warning(&outcome.others_cpus));
     let figures = report::summarise(rows);
     notes.extend(report::disagreement(&figures));

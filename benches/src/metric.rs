@@ -27,7 +27,16 @@ impl Metric {
 
 pub(crate) static TIME: Metric = Metric::new("time", "ns", Better::Lower);
 pub(crate) static FIRST: Metric = Metric::new("first_time", "ns", Better::Lower);
-pub(crate) static PEAK: Metric = Metric::new("peak_memory", "MB", Better::Lower);
+/// CPU time of all threads for one operation.
+pub(crate) static CPU: Metric = Metric::new("cpu", "ns", Better::Lower);
+/// Context switches for one operation, whether asked for or not.
+pub(crate) static SWITCHES: Metric = Metric::new("switches", "each", Better::Neither);
+/// System calls for one operation.
+pub(crate) static CALLS: Metric = Metric::new("system_calls", "each", Better::Neither);
+/// The most memory that was ever resident.
+pub(crate) static PEAK: Metric = Metric::new("peak_memory", "MB", Better::Neither);
+/// What was resident before there was any work.
+pub(crate) static IDLE: Metric = Metric::new("idle_memory", "MB", Better::Neither);
 pub(crate) static RESIDENT: Metric = Metric::new("resident", "B", Better::Lower);
 pub(crate) static REQUESTS: Metric = Metric::new("requests", "1/s", Better::Higher);
 pub(crate) static MESSAGES: Metric = Metric::new("messages", "1/s", Better::Higher);
@@ -56,7 +65,11 @@ pub(crate) static WORK_SPEEDUP: Metric = Metric::new("work_speedup", "x", Better
 static ALL: &[&Metric] = &[
     &TIME,
     &FIRST,
+    &CPU,
+    &SWITCHES,
+    &CALLS,
     &PEAK,
+    &IDLE,
     &RESIDENT,
     &REQUESTS,
     &MESSAGES,

@@ -116,12 +116,22 @@ mod tests {
                 });
             }
         });
-        let (warm_up, duration) = (Duration::from_millis(20), Duration::from_millis(300));
+        let (warm_up, counting, duration) =
+            (Duration::from_millis(20), Duration::from_millis(5), Duration::from_millis(300));
         let target = Target::Tcp(address);
         let exchange = Exchange::Echo;
         generate(
-            &Plan { target, connections, threads: 1, exchange, warm_up, duration, rate: Some(rate) },
-            || Ok(()),
+            &Plan {
+                target,
+                connections,
+                threads: 1,
+                exchange,
+                warm_up,
+                counting,
+                duration,
+                rate: Some(rate),
+            },
+            |_| Ok(()),
         )
     }
 

@@ -13,11 +13,12 @@ use std::time::{Duration, Instant};
 use serde_json::{Value, json};
 
 use crate::bench::{Context, Figures};
+use crate::cost::{self, Calls};
 use crate::error::{Error, Result};
-use crate::load::{self, Exchange, Load, Plan, Target};
+use crate::load::{self, Exchange, Load, Plan, Target, Turn};
 use crate::metric::{
-    CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MAX, MESSAGES,
-    Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT,
+    CALLS, CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MAX,
+    MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT, SWITCHES,
 };
 use crate::subject::{self, Kind, Role, Service};
 use crate::sys;
@@ -31,6 +32,10 @@ const BATCH_TASKS: usize = 2;
 const FIRST_CONNECTIONS: usize = 100;
 /// A server that says nothing for so long is stuck.
 const SILENCE: Duration = Duration::from_secs(10);
+/// How long a server warms up, how long its system calls are counted, and how long it is measured.
+const WARM_UP: Duration = Duration::from_millis(300);
+const COUNTED: Duration = Duration::from_millis(100);
+const MEASURED: Duration = Duration::from_millis(1200);
 /// The workers that one thread of the load generator keeps busy with requests.
 const WORKERS_PER_LOAD_THREAD: usize = 4;
 
@@ -39,6 +44,7 @@ const WORKERS_PER_LOAD_THREAD: usize = 4;
 struct Reading {
     at: Duration,
     cpu: Duration,
+    switches: u64,
     chunks: u64,
     batch_cpu: Duration,
 }
@@ -54,6 +60,7 @@ impl Reading {
         Ok(Self {
             at: Duration::from_nanos(field("at_ns")?),
             cpu: Duration::from_nanos(field("cpu_ns")?),
+            switches: field("switches")?,
             chunks: field("chunks")?,
             batch_cpu: Duration::from_nanos(field("batch_cpu_ns")?),
         })
@@ -84,9 +91,12 @@ fn give_readings(batch: &Batch) {
         if line.is_err() {
             break;
         }
-        let (at, cpu) = (start.elapsed().as_nanos() as u64, sys::cpu_time().as_nanos() as u64);
-        let (chunks, batch_cpu) = (batch.chunks(), batch.cpu_ns());
-        println!("{}", json!({ "at_ns": at, "cpu_ns": cpu, "chunks": chunks, "batch_cpu_ns": batch_cpu }));
+        let (at, usage) = (start.elapsed().as_nanos() as u64, sys::usage());
+        let reading = json!({
+            "at_ns": at, "cpu_ns": usage.cpu.as_nanos() as u64, "switches": usage.switches, "chunks": batch.chunks(),
+            "batch_cpu_ns": batch.cpu_ns(),
+        });
+        println!("{reading}");
     }
     std::process::exit(0);
 }
@@ -170,6 +180,8 @@ struct Run {
     chunks_per_s: f64,
     /// CPUs that the batch work of the server kept busy.
     batch_cpus: f64,
+    /// Context switches, system calls if they could be counted, and memory of the server.
+    costs: Figures,
 }
 
 impl Run {
@@ -192,6 +204,8 @@ impl Run {
         if let Some(free @ [_, ..]) = cpus.get(context.workers..) {
             sys::confine(&free[..threads.min(free.len())])?;
         }
+        let process = server.child.id();
+        let idle_bytes = sys::resident_bytes_of(&process.to_string())?;
         let plan = Plan {
             target: server.target.clone(),
             connections,
@@ -202,22 +216,40 @@ impl Run {
                 Role::Http => Exchange::Http,
                 _ => Exchange::Echo,
             },
-            warm_up: Duration::from_millis(300),
-            duration: Duration::from_millis(1200),
+            warm_up: WARM_UP,
+            counting: COUNTED,
+            duration: MEASURED,
             rate,
         };
         let mut readings = Vec::new();
         let mut own_cpu = Vec::new();
-        let load = load::generate(&plan, || {
-            own_cpu.push(sys::cpu_time());
-            readings.push(server.reading()?);
+        let mut calls = None;
+        let mut calls_each = None;
+        let load = load::generate(&plan, |turn| {
+            match turn {
+                Turn::Counting => calls = Calls::of(process).ok(),
+                Turn::Counted(answers) => {
+                    if let Some(mut calls) = calls.take() {
+                        calls_each = Some(calls.so_far()? as f64 / answers as f64);
+                    }
+                }
+                Turn::Begin | Turn::End => {
+                    own_cpu.push(sys::cpu_time());
+                    readings.push(server.reading()?);
+                }
+            }
             Ok(())
         })?;
         let ([first, last], [own_first, own_last]) = (&readings[..], &own_cpu[..]) else {
             return Err(Error::new("the server was not read twice"));
         };
         let seconds = (last.at - first.at).as_secs_f64();
+        let switches = (last.switches - first.switches) as f64 / load.latencies.len() as f64;
+        let mut costs: Figures = vec![(&SWITCHES, switches)];
+        costs.extend(calls_each.map(|calls| (&CALLS, calls)));
+        costs.extend(cost::memory(process, idle_bytes)?);
         Ok(Self {
+            costs,
             server_cpus: (last.cpu - first.cpu).as_secs_f64() / seconds,
             load_cpus: (*own_last - *own_first).as_secs_f64() / load.elapsed.as_secs_f64(),
             chunks_per_s: (last.chunks - first.chunks) as f64 / seconds,
@@ -243,15 +275,17 @@ impl Run {
         self.load.latencies.value_at_quantile(quantile) as f64 / 1e3
     }
 
-    fn figures(&self, rate: &'static Metric, cpu: &'static Metric) -> Figures {
-        vec![
+    fn figures(self, rate: &'static Metric, cpu: &'static Metric) -> Figures {
+        let mut figures = vec![
             (rate, self.per_second()),
             (&P50, self.quantile_us(0.5)),
             (&P99, self.quantile_us(0.99)),
             (&P999, self.quantile_us(0.999)),
             (cpu, self.server_cpus * 1e6 / self.per_second()),
             (&LOAD, self.load_cpus),
-        ]
+        ];
+        figures.extend(self.costs);
+        figures
     }
 }
 
@@ -259,10 +293,11 @@ impl Run {
 pub(crate) fn measure_requests(context: &Context) -> Result<Figures> {
     let threads = context.workers.div_ceil(WORKERS_PER_LOAD_THREAD);
     let run = Run::measure(Role::Requests, context, CONNECTIONS, threads)?;
-    let mut figures = run.figures(&REQUESTS, &CPU_REQUEST);
     let overhead = (run.server_cpus - run.batch_cpus) / run.per_second() - run.hashing_s();
+    let chunks = run.chunks_per_s;
+    let mut figures = run.figures(&REQUESTS, &CPU_REQUEST);
     figures.insert(5, (&OVERHEAD, overhead * 1e6));
-    figures.insert(6, (&CHUNKS, run.chunks_per_s));
+    figures.insert(6, (&CHUNKS, chunks));
     Ok(figures)
 }
 
@@ -279,13 +314,15 @@ pub(crate) fn measure_open(
     per_second: f64,
 ) -> Result<Figures> {
     let run = Run::measure_at(Some(per_second), role, context, connections, 1)?;
-    Ok(vec![
+    let mut figures = vec![
         (&P99, run.quantile_us(0.99)),
         (&P50, run.quantile_us(0.5)),
         (&P999, run.quantile_us(0.999)),
         (&MAX, run.quantile_us(1.0)),
         (&CPU_REQUEST, run.server_cpus * 1e6 / run.per_second()),
-    ])
+    ];
+    figures.extend(run.costs);
+    Ok(figures)
 }
 
 /// Requests of HTTP/1.1 for a plain text.
@@ -338,7 +375,8 @@ mod tests {
 
     #[test]
     fn a_reading_is_parsed_and_a_broken_one_says_what_is_missing() {
-        let reading = Reading::parse(r#"{"at_ns": 5, "cpu_ns": 7, "chunks": 9, "batch_cpu_ns": 3}"#);
+        let reading =
+            Reading::parse(r#"{"at_ns": 5, "cpu_ns": 7, "switches": 2, "chunks": 9, "batch_cpu_ns": 3}"#);
         assert!(reading.is_ok_and(|reading| reading.chunks == 9 && reading.cpu == Duration::from_nanos(7)));
         let broken = Reading::parse(r#"{"at_ns": 5, "chunks": 9}"#);
         assert!(broken.is_err_and(|error| error.to_string().contains("cpu_ns")));

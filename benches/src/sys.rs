@@ -7,24 +7,41 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 
-/// The CPU time, user and system, that this process with all its threads has used.
+/// What a process has used since it started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Usage {
+    /// Of all its threads, user and system.
+    pub(crate) cpu: Duration,
+    /// Context switches of all its threads, whether asked for or not.
+    pub(crate) switches: u64,
+}
+
+/// What this process has used.
+pub(crate) fn usage() -> Usage {
+    usage_of(libc::RUSAGE_SELF)
+}
+
+/// The CPU time that this process has used.
 pub(crate) fn cpu_time() -> Duration {
-    usage(libc::RUSAGE_SELF)
+    usage().cpu
 }
 
 /// The CPU time of those children, and their children, that have ended and were waited for.
 pub(crate) fn children_cpu_time() -> Duration {
-    usage(libc::RUSAGE_CHILDREN)
+    usage_of(libc::RUSAGE_CHILDREN).cpu
 }
 
-fn usage(of: libc::c_int) -> Duration {
+fn usage_of(of: libc::c_int) -> Usage {
     let mut usage = MaybeUninit::<libc::rusage>::zeroed();
     // SAFETY: `usage` is a valid place for one `rusage`.
     let failed = unsafe { libc::getrusage(of, usage.as_mut_ptr()) } != 0;
     assert!(!failed, "getrusage with a valid first argument does not fail");
     // SAFETY: `rusage` is made of integers, for which the zeroes written above are valid in any case.
     let usage = unsafe { usage.assume_init() };
-    duration(usage.ru_utime) + duration(usage.ru_stime)
+    Usage {
+        cpu: duration(usage.ru_utime) + duration(usage.ru_stime),
+        switches: usage.ru_nvcsw.unsigned_abs() + usage.ru_nivcsw.unsigned_abs(),
+    }
 }
 
 /// The time that a number of the kernel's clock ticks stand for.
@@ -74,12 +91,13 @@ pub(crate) fn resident_bytes_of(process: &str) -> Result<u64> {
     Ok(pages * page_size.unsigned_abs())
 }
 
-/// The most memory that was ever resident in this process, in bytes.
-pub(crate) fn peak_resident_bytes() -> Result<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
+/// The most memory that was ever resident in a process, in bytes.
+pub(crate) fn peak_resident_bytes_of(process: u32) -> Result<u64> {
+    let path = format!("/proc/{process}/status");
+    let status = std::fs::read_to_string(&path)?;
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kib = peak.and_then(|rest| rest.trim().trim_end_matches(" kB").parse::<u64>().ok());
-    Ok(kib.ok_or_else(|| Error::new("/proc/self/status has no VmHWM"))? * 1024)
+    Ok(kib.ok_or_else(|| Error::new(format!("{path} has no VmHWM")))? * 1024)
 }
 
 /// The numbers of the CPUs that this process may use.

@@ -34,12 +34,13 @@ func monotonic() time.Duration {
 	return time.Duration(now.Nano())
 }
 
-func processCPU() int64 {
+// The CPU time of the process, in nanoseconds, and its context switches.
+func usage() (int64, int64) {
 	var usage syscall.Rusage
 	if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
 		fail(err)
 	}
-	return usage.Utime.Nano() + usage.Stime.Nano()
+	return usage.Utime.Nano() + usage.Stime.Nano(), usage.Nvcsw + usage.Nivcsw
 }
 
 func lateBy(due time.Duration) time.Duration { return max(0, monotonic()-due) }

@@ -119,10 +119,9 @@ func command(name string, n []int) string {
 		return ticks(n[0], "computing", strconv.Itoa(n[1]))
 	case "ticks_blocking":
 		return ticks(n[0], "blocking", strconv.Itoa(n[1]))
-	case "cpu":
-		return fmt.Sprint(processCPU())
-	case "peak":
-		return fmt.Sprint(status("VmHWM:") * 1024)
+	case "usage":
+		cpu, switches := usage()
+		return fmt.Sprint(cpu, switches)
 	default:
 		primitive, known := primitives[name]
 		if !known {
@@ -305,21 +304,6 @@ func resident() uint64 {
 		fail(err)
 	}
 	return uint64(number(strings.Fields(string(statm))[1])) * uint64(os.Getpagesize())
-}
-
-// A field of /proc/self/status.
-func status(field string) uint64 {
-	text, err := os.ReadFile("/proc/self/status")
-	if err != nil {
-		fail(err)
-	}
-	for _, line := range strings.Split(string(text), "\n") {
-		if rest, ok := strings.CutPrefix(line, field); ok {
-			return uint64(number(strings.Fields(rest)[0]))
-		}
-	}
-	fail("no " + field)
-	return 0
 }
 
 // The waker is a goroutine locked to its OS thread: as near to a plain thread as Go has.

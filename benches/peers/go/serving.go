@@ -82,13 +82,9 @@ func giveReadings(chunks, batchCPU *atomic.Uint64) {
 	lines := bufio.NewScanner(os.Stdin)
 	for lines.Scan() {
 		at := time.Since(start).Nanoseconds()
-		var usage syscall.Rusage
-		if err := syscall.Getrusage(syscall.RUSAGE_SELF, &usage); err != nil {
-			fail(err)
-		}
-		cpu := usage.Utime.Nano() + usage.Stime.Nano()
-		const form = `{"at_ns": %d, "cpu_ns": %d, "chunks": %d, "batch_cpu_ns": %d}`
-		fmt.Printf(form+"\n", at, cpu, chunks.Load(), batchCPU.Load())
+		cpu, switches := usage()
+		const form = `{"at_ns": %d, "cpu_ns": %d, "switches": %d, "chunks": %d, "batch_cpu_ns": %d}`
+		fmt.Printf(form+"\n", at, cpu, switches, chunks.Load(), batchCPU.Load())
 	}
 	os.Exit(0)
 }

@@ -16,9 +16,10 @@ import time
 MESSAGE_LEN = 64
 
 
-def cpu_ns():
-    usage = resource.getrusage(resource.RUSAGE_SELF)
-    return int((usage.ru_utime + usage.ru_stime) * 1e9)
+def usage():
+    """The CPU time of the process, in nanoseconds, and its context switches."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return int((used.ru_utime + used.ru_stime) * 1e9), used.ru_nvcsw + used.ru_nivcsw
 
 
 def nap_of(sleeper, shortest, spread):
@@ -39,7 +40,9 @@ def give_readings():
     start = time.monotonic_ns()
     for _ in sys.stdin:
         at_ns = time.monotonic_ns() - start
-        print(json.dumps({"at_ns": at_ns, "cpu_ns": cpu_ns(), "chunks": 0, "batch_cpu_ns": 0}), flush=True)
+        cpu_ns, switches = usage()
+        reading = {"at_ns": at_ns, "cpu_ns": cpu_ns, "switches": switches, "chunks": 0, "batch_cpu_ns": 0}
+        print(json.dumps(reading), flush=True)
     os._exit(0)
 
 
@@ -223,8 +226,8 @@ def main():
         return
     for line in sys.stdin:
         name, *numbers = line.split()
-        if name == "cpu":
-            answer = [cpu_ns()]
+        if name == "usage":
+            answer = usage()
         else:
             answer = peer.command(name, [int(number) for number in numbers])
         print(*answer, flush=True)

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use super::primitives::Done;
 use super::{sward, threads};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 
 /// The rows of the picture, each with as many points.
@@ -18,7 +19,7 @@ pub(crate) const NUMBERS: usize = 1 << 21;
 const FEW: usize = 8192;
 
 /// What can compute in parallel. The time of a run comes with a number by which to see that all was done.
-pub(crate) trait Compute {
+pub(crate) trait Compute: Costs {
     /// Mandelbrot's set, a green thread for each row; returns the sum over [`row`].
     fn mandelbrot(&self) -> Result<Done>;
 
@@ -148,6 +149,8 @@ impl Rayon {
         pool.map(Self).map_err(|error| Error::new(error.to_string()))
     }
 }
+
+impl Costs for Rayon {}
 
 impl Compute for Rayon {
     fn mandelbrot(&self) -> Result<Done> {

@@ -17,7 +17,9 @@ use super::primitives::{Done, Primitive};
 use super::process::Process;
 use super::serving::{Announce, Serve, Service, unix_path};
 use super::{Frames, Subject};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
+use crate::sys::Usage;
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
@@ -122,10 +124,6 @@ impl Subject for Go {
         self.process.ask(&format!("wakes {samples}"))
     }
 
-    fn peak_bytes(&self) -> Result<u64> {
-        Ok(self.process.ask("peak")?[0])
-    }
-
     fn sleep_all(&self, naps: Naps, late: &'static Late) -> Result<()> {
         let (shortest, spread) = (naps.shortest.as_millis(), naps.spread.as_millis());
         let answer = self.process.ask(&format!("sleep_all {} {shortest} {spread}", naps.count))?;
@@ -145,9 +143,15 @@ impl Subject for Go {
         tcp.iter().for_each(|&nanos| ticks.tcp.put(nanos));
         Ok(())
     }
+}
 
-    fn cpu_time(&self) -> Result<Duration> {
-        self.process.time("cpu")
+impl Costs for Go {
+    fn usage(&self) -> Result<Usage> {
+        self.process.usage()
+    }
+
+    fn process(&self) -> Result<u32> {
+        self.process.id()
     }
 }
 

@@ -16,6 +16,7 @@ use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
 use super::{Demand, Frames, STARTED, StartLine, Subject, leaves, resident_growth};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 
@@ -163,6 +164,8 @@ impl Subject for May {
         join(go!(move || lateness::may::run(ticks)))?
     }
 }
+
+impl Costs for May {}
 
 impl Compute for May {
     fn mandelbrot(&self) -> Result<Done> {

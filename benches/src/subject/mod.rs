@@ -271,16 +271,6 @@ pub(crate) trait Subject: Serve + Compute {
     fn read_file(&self, _path: &Path, _order: Order, _count: u64) -> Result<Done> {
         Err(Error::new("no files"))
     }
-
-    /// The CPU time that the subject's process has used.
-    fn cpu_time(&self) -> Result<Duration> {
-        Ok(sys::cpu_time())
-    }
-
-    /// The most memory that was ever resident, in bytes.
-    fn peak_bytes(&self) -> Result<u64> {
-        sys::peak_resident_bytes()
-    }
 }
 
 /// Starts a subject in this process; there is one at most in a process.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::primitives::Done;
 use crate::error::{Error, Result};
+use crate::sys::Usage;
 
 /// The process, which the first command starts.
 #[derive(Debug)]
@@ -48,6 +49,23 @@ impl Process {
     /// The answer is nanoseconds.
     pub(super) fn time(&self, command: &str) -> Result<Duration> {
         Ok(Duration::from_nanos(self.ask(command)?[0]))
+    }
+
+    /// What it says that it has used.
+    pub(super) fn usage(&self) -> Result<Usage> {
+        match self.ask("usage")?[..] {
+            [nanos, switches] => Ok(Usage { cpu: Duration::from_nanos(nanos), switches }),
+            _ => Err(Error::new("the peer did not say what it has used")),
+        }
+    }
+
+    /// The number of the process; an error before the first command.
+    pub(super) fn id(&self) -> Result<u32> {
+        let started = self.started.borrow();
+        started
+            .as_ref()
+            .map(|started| started.child.id())
+            .ok_or_else(|| Error::new("the peer was not started"))
     }
 
     /// The answer is nanoseconds and something else.
@@ -92,6 +110,16 @@ mod tests {
         assert_eq!(answering("1 20 3").ask("work").ok(), Some(vec![1, 20, 3]));
         assert!(answering("7 8").done("work").is_ok_and(|done| done.count == 8));
         assert!(answering("7").done("work").is_err());
+        let usage = Usage { cpu: Duration::from_nanos(5), switches: 6 };
+        assert_eq!(answering("5 6").usage().ok(), Some(usage));
+        assert!(answering("5").usage().is_err());
+    }
+
+    #[test]
+    fn it_has_a_number_once_it_is_started() {
+        let peer = answering("1");
+        assert!(peer.id().is_err());
+        assert!(peer.ask("work").is_ok() && peer.id().is_ok());
     }
 
     #[test]

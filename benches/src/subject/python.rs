@@ -14,7 +14,9 @@ use super::primitives::{Done, Primitive, lacks};
 use super::process::Process;
 use super::serving::{Announce, Role, Serve, Service};
 use super::{Frames, Kind, Subject};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
+use crate::sys::Usage;
 
 /// The environment variables that tell child processes where the interpreter and the program are.
 pub(crate) const INTERPRETER_VARIABLE: &str = "SWARD_BENCHES_PYTHON";
@@ -117,9 +119,15 @@ impl Subject for Python {
     fn ticks(&self, _: Ticks) -> Result<()> {
         not_measured()
     }
+}
 
-    fn cpu_time(&self) -> Result<Duration> {
-        self.process.time("cpu")
+impl Costs for Python {
+    fn usage(&self) -> Result<Usage> {
+        self.process.usage()
+    }
+
+    fn process(&self) -> Result<u32> {
+        self.process.id()
     }
 }
 

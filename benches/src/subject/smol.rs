@@ -22,6 +22,7 @@ use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -231,6 +232,8 @@ impl Subject for Smol {
         self.run(lateness::run_smol(self.executor, ticks))
     }
 }
+
+impl Costs for Smol {}
 
 impl Compute for Smol {
     fn mandelbrot(&self) -> Result<Done> {

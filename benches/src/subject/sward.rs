@@ -20,6 +20,7 @@ use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Role, Serve, Service};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::MESSAGE_LEN;
@@ -184,6 +185,8 @@ impl Subject for Sward {
         self.runtime.run(move || lateness::sward::run(ticks))
     }
 }
+
+impl Costs for Sward {}
 
 impl Compute for Sward {
     fn mandelbrot(&self) -> Result<Done> {

@@ -15,6 +15,7 @@ use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Serve, Service};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::sys;
@@ -163,6 +164,8 @@ impl Subject for Threads {
         lateness::threads::run(ticks)
     }
 }
+
+impl Costs for Threads {}
 
 impl Compute for Threads {
     fn mandelbrot(&self) -> Result<Done> {

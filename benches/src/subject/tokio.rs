@@ -23,6 +23,7 @@ use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
+use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
 use crate::work::{Inbound, MESSAGE_LEN};
@@ -189,6 +190,8 @@ impl Subject for Tokio {
         self.run(lateness::run_tokio(ticks))?
     }
 }
+
+impl Costs for Tokio {}
 
 impl Compute for Tokio {
     fn mandelbrot(&self) -> Result<Done> {

@@ -75,6 +75,11 @@ pub(crate) struct Naps {
 }
 
 impl Naps {
+    /// So many times fewer sleepers, in so much less time.
+    pub(crate) fn divided_by(self, by: u32) -> Self {
+        Self { count: self.count / by as usize, shortest: self.shortest / by, spread: self.spread / by }
+    }
+
     pub(super) fn of(self, sleeper: usize) -> Duration {
         let scattered = (sleeper as u32).wrapping_mul(0x9e37_79b9);
         self.shortest + self.spread.mul_f64(f64::from(scattered) / f64::from(u32::MAX))
