@@ -54,8 +54,8 @@ const TRIES: usize = 1000;
 /// How many stacks an empty cache takes from the pool at once.
 const REFILL: usize = 32;
 
-/// How many guards are made at once at most: each is a system call.
-const CARVE_MAX: usize = 16;
+/// How many guards are made at once at most: where the kernel cannot make them with one system call, each is one.
+const CARVE_MAX: usize = 32;
 
 /// How many dirty stacks a shelf keeps in any case (P3): 4 to 8 MiB, as most green threads touch a page or two.
 const DIRTY_MIN: usize = 1024;
@@ -244,7 +244,11 @@ impl StackPool {
     ///
     /// When the first one fails.
     fn carve(&self, size: usize, bare: Vec<Bare>, into: &mut Vec<Stack>) -> io::Result<()> {
-        let mut bare = bare.into_iter();
+        let mut bare = slab::carve_all(bare, into).into_iter();
+        if into.len() > 1 {
+            // So many are out that these will be used at once.
+            slab::populate(into);
+        }
         let (failed, error) = loop {
             match bare.next().map(Bare::carve) {
                 Some(Ok(stack)) => into.push(stack),

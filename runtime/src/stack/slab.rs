@@ -323,6 +323,44 @@ impl Bare {
     }
 }
 
+/// Makes stacks of bare slots of one slab, with one system call if the kernel can (Linux 6.13); otherwise the slots come back.
+pub(super) fn carve_all(bare: Vec<Bare>, into: &mut Vec<Stack>) -> Vec<Bare> {
+    let Some(first) = bare.first() else { return bare };
+    if first.slot().slab().guards != Guards::Auto || !kernel_has_light_guards() {
+        return bare;
+    }
+    let guards: Vec<_> = bare
+        .iter()
+        .map(|bare| {
+            let slot = bare.slot();
+            libc::iovec { iov_base: slot.memory().cast(), iov_len: slot.slab().guard }
+        })
+        .collect();
+    // SAFETY: by I4 the ranges lie in the mapping, and by I1 nobody uses the slots. If only some are done, those get their guard again.
+    if !unsafe { advise_all(&guards, MADV_GUARD_INSTALL) } {
+        return bare;
+    }
+    // SAFETY: alive by I2, out of the lists by I1, guarded by the lines above; each `Bare` ends here.
+    into.extend(bare.into_iter().map(|bare| unsafe { Stack::new(bare.0) }));
+    Vec::new()
+}
+
+/// Has the kernel make the first page of each of these stacks, which are about to be used, with one system call; each would be a page
+/// fault else, which takes half as long again. Where it cannot they are made when they are touched.
+pub(super) fn populate(stacks: &[Stack]) {
+    let page = page_size();
+    let first_page = |stack: &Stack| {
+        let usable = stack.slot().usable_memory();
+        // SAFETY: the last page of the usable part, which is made of whole pages: I4.
+        let last = unsafe { usable.add(stack.slot().usable - page) };
+        libc::iovec { iov_base: last.cast(), iov_len: page }
+    };
+    let pages: Vec<_> = stacks.iter().map(first_page).collect();
+    stacks.iter().for_each(|stack| stack.slot().set_dirty());
+    // SAFETY: it changes nothing that can be read.
+    let _ = unsafe { advise_all(&pages, libc::MADV_POPULATE_WRITE) };
+}
+
 /// Gives the pages of the dirty ones among `stacks` back to the kernel, if possible (memory that is locked stays).
 /// Guards stay.
 pub(super) fn discard(stacks: &mut [Stack]) {
@@ -354,29 +392,29 @@ pub(super) fn discard(stacks: &mut [Stack]) {
 ///
 /// Nobody needs what is there.
 unsafe fn drop_pages(ranges: &[libc::iovec]) {
-    // Not in the `libc` crate yet.
-    const PIDFD_SELF: c_long = -10_000;
-    if ranges.len() > 1 {
-        // SAFETY: pointer and length are those of a slice; about the ranges, the caller's contract.
-        let done = unsafe {
-            libc::syscall(
-                libc::SYS_process_madvise,
-                PIDFD_SELF,
-                ranges.as_ptr(),
-                ranges.len(),
-                libc::MADV_DONTNEED,
-                0,
-            )
-        };
-        let all: usize = ranges.iter().map(|range| range.iov_len).sum();
-        if usize::try_from(done) == Ok(all) {
-            return;
-        }
+    // SAFETY: the caller's contract.
+    if ranges.len() > 1 && unsafe { advise_all(ranges, libc::MADV_DONTNEED) } {
+        return;
     }
     for range in ranges {
         // SAFETY: the caller's contract.
         unsafe { libc::madvise(range.iov_base, range.iov_len, libc::MADV_DONTNEED) };
     }
+}
+
+/// Gives one piece of advice on up to [`MOST_RANGES`] ranges with one system call. `false`: the kernel cannot do that, or has not done all of it.
+///
+/// # Safety
+///
+/// That of the advice.
+unsafe fn advise_all(ranges: &[libc::iovec], advice: c_int) -> bool {
+    // Not in the `libc` crate yet.
+    const PIDFD_SELF: c_long = -10_000;
+    let (first, count) = (ranges.as_ptr(), ranges.len());
+    // SAFETY: pointer and length are those of a slice; about the ranges, the caller's contract.
+    let done = unsafe { libc::syscall(libc::SYS_process_madvise, PIDFD_SELF, first, count, advice, 0) };
+    let all: usize = ranges.iter().map(|range| range.iov_len).sum();
+    usize::try_from(done) == Ok(all)
 }
 
 /// Maps address space that costs nothing until it is touched.

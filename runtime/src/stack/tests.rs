@@ -455,6 +455,36 @@ fn many_guarded_stacks_take_few_map_entries() {
 }
 
 #[test]
+fn stacks_that_are_made_together_are_each_guarded_and_cost_a_page_at_most() {
+    const NAME: &str = "stacks_that_are_made_together_are_each_guarded_and_cost_a_page_at_most";
+    for (variant, guards) in ["auto", "mprotect"].into_iter().zip(KINDS) {
+        if is_other_child(variant) {
+            continue;
+        }
+        let output = in_child(NAME, variant, || {
+            let (pool, mut cache) = pool(guards);
+            let before = resident_pages();
+            let stacks = acquire_many(&pool, &mut cache, 2000);
+            let made = resident_pages().saturating_sub(before);
+            assert!(made < 2500, "{made} pages for 2000 stacks that nobody has used");
+            // What nobody has taken goes back as well.
+            assert!(cache.len() > 0);
+            pool.trim(&mut cache);
+            let kept = resident_pages().saturating_sub(before);
+            assert!(cache.len() == 0 && kept <= made, "{kept} of {made}");
+            for stack in &stacks {
+                assert!(is_guarded(stack), "{stack:?}");
+                assert_eq!(stack.high_water(), 0);
+            }
+            release_all(&pool, &mut cache, stacks);
+            pool.trim(&mut cache);
+            assert_eq!(pool.live(), 0);
+        });
+        assert_success(&output);
+    }
+}
+
+#[test]
 fn released_memory_goes_back_to_the_kernel() {
     for (variant, guards) in ["auto", "mprotect"].into_iter().zip(KINDS) {
         if is_other_child(variant) {
