@@ -9,8 +9,10 @@ use crate::scheduler::current;
 /// on; if all seats are taken by then, until it suspends next. A worker that is stuck without having said so is found out after
 /// [`stall_after`](crate::runtime::Builder::stall_after), and costs the others that long.
 ///
-/// What has started on this worker and is anchored there waits until `f` returns. [`unblock`](crate::unblock) keeps nobody waiting, and
-/// does not need a worker for each call; where `f` can be sent, it is the better choice.
+/// On an anchored runtime, what has started on this worker before waits there until `f` returns: it may not run on another OS thread, whose thread-locals are others. So
+/// if `f` waits, by foreign means, for a green thread of the same runtime that happens to live on this very worker, it waits for ever; a
+/// [dump](crate::runtime::Handle::dump) tells how many are ready behind it. The cure is [`unblock`](crate::unblock), wherever `f` can be sent: it keeps nobody waiting, and
+/// does not need a worker for each call. New green threads do not start on a worker that is in `f`, and in roaming mode nobody waits for one.
 ///
 /// `f` may do all that the green thread may: wait, spawn, and call `blocking` again. On an OS thread outside the runtime, and on a runtime
 /// without spares ([`max_spares`](crate::runtime::Builder::max_spares)), it is just called. When all spares are in use others wait.

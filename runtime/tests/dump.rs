@@ -80,6 +80,37 @@ fn those_that_have_not_started_are_counted() {
 }
 
 #[test]
+fn those_who_live_behind_a_worker_that_does_not_stop_are_counted() {
+    each_mode(1, |config| {
+        let runtime = config.builder().max_spares(0).build().unwrap();
+        let parked: Vec<_> = (0..3).map(|_| runtime.handle().spawn(thread::park)).collect();
+        parked.iter().for_each(|parked| until_parked(parked.thread()));
+        let (runs, stop) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+        let theirs = (Arc::clone(&runs), Arc::clone(&stop));
+        let stuck = runtime.handle().spawn(move || {
+            theirs.0.store(true, SeqCst);
+            while !theirs.1.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+        });
+        wait_until(|| runs.load(SeqCst));
+        let behind = |dump: &Dump| of(dump, stuck.thread()).running.expect("it does not stop").behind;
+        let dump = runtime.handle().dump();
+        assert_eq!(behind(&dump), 0, "{dump}");
+        parked[..2].iter().for_each(|parked| parked.thread().unpark());
+        let dump = runtime.handle().dump();
+        // One worker is as if it were anchored in both modes: there is nowhere to roam to.
+        assert_eq!(behind(&dump), 2, "{dump}");
+        assert!(dump.to_string().contains("where 2 that live there wait for it"), "{dump}");
+        assert!(dump.to_json().contains(r#""behind":2"#), "{}", dump.to_json());
+        parked[2].thread().unpark();
+        stop.store(true, SeqCst);
+        parked.into_iter().for_each(|parked| parked.join().unwrap());
+        stuck.join().unwrap();
+    });
+}
+
+#[test]
 fn of_a_worker_that_does_not_stop_the_task_is_told_and_of_others_all() {
     each_config(|config| {
         let runtime = config.build();

@@ -9,7 +9,7 @@ impl Dump {
     /// The dump as JSON, on one line.
     ///
     /// An object with `workers`, `busy`, `is_ending`, `live` and `threads`. Each of these has `id`, `parent`, `name`, `spawned_at`, `state` (`"waiting"`,
-    /// `"runnable"`, `"running"` or `"finished"`), `waits_for`, `lasting_ms`, `worker`, `os_thread`, and `stack`: objects with `function`, `file`,
+    /// `"runnable"`, `"running"` or `"finished"`), `waits_for`, `lasting_ms`, `worker`, `os_thread`, `behind`, and `stack`: objects with `function`, `file`,
     /// `line` and `address`, innermost first. What is not known is `null`.
     ///
     /// # Examples
@@ -45,6 +45,7 @@ fn thread(f: &mut fmt::Formatter<'_>, thread: &ThreadDump) -> fmt::Result {
     write!(f, r#""lasting_ms":{},"#, thread.lasting.as_millis())?;
     write!(f, r#""worker":{},"#, Or(thread.running.map(|on| on.worker)))?;
     write!(f, r#""os_thread":{},"#, Or(thread.running.map(|on| on.os_thread)))?;
+    write!(f, r#""behind":{},"#, Or(thread.running.map(|on| on.behind)))?;
     write!(f, r#""stack":{}"#, List(&thread.stack, frame))
 }
 

@@ -63,6 +63,8 @@ pub struct Running {
     pub worker: usize,
     /// The kernel's number of its OS thread.
     pub os_thread: i32,
+    /// How many are ready but wait for it: they have started on that worker and are anchored there.
+    pub behind: usize,
 }
 
 impl fmt::Display for Dump {
@@ -99,7 +101,12 @@ impl fmt::Display for ThreadDump {
             write!(f, " by {parent:?}")?;
         }
         match (self.running, self.state) {
-            (Some(on), _) => write!(f, ") runs on worker {} (OS thread {})", on.worker, on.os_thread)?,
+            (Some(on), _) => {
+                write!(f, ") runs on worker {} (OS thread {})", on.worker, on.os_thread)?;
+                if on.behind > 0 {
+                    write!(f, ", where {} that live there wait for it", on.behind)?;
+                }
+            }
             (None, State::Waiting(reason)) => write!(f, ") waits: {reason:?}")?,
             (None, State::Runnable) => write!(f, ") is ready to run")?,
             (None, State::Finished) => return write!(f, ") has finished"),

@@ -141,7 +141,8 @@ impl<'a> Standing<'a> {
             }
             busy = busy_workers(shared);
         }
-        let (mut found, mut trace) = (Vec::new(), Trace::default());
+        let (mut found, mut trace) = (Vec::<Found>::new(), Trace::default());
+        let mut ready_at = vec![0; shared.remotes.started()];
         let end = Instant::now() + LOOKING;
         shared.stacks.for_each_occupant(|occupant| {
             let task = occupant.cast::<Header>();
@@ -158,11 +159,19 @@ impl<'a> Standing<'a> {
                 unsafe { task.running().look(&mut trace) };
                 stack = trace.found();
             }
+            if runs_on.is_none() && task.state.place() == Place::Active {
+                // It is in a queue, so its home is as the worker has left it (U1).
+                let home = ready_at.get_mut(task.home.get() as usize);
+                home.into_iter().for_each(|count| *count += 1);
+            }
             found.extend(tell(shared, task, runs_on).map(|thread| Found { thread, stack }));
         });
         if self.busy > 0 {
             // Before they go on: T3.
             let _ = heavy_fence();
+        }
+        for running in found.iter_mut().filter_map(|found| found.thread.running.as_mut()) {
+            running.behind = ready_at[running.worker];
         }
         found
     }
@@ -214,8 +223,11 @@ fn tell(shared: &Shared, task: &Header, runs_on: Option<usize>) -> Option<Thread
             Place::Finished => State::Finished,
         },
         lasting: Duration::from_nanos(shared.now().saturating_sub(since)),
-        running: runs_on
-            .map(|worker| Running { worker, os_thread: shared.remotes[worker].os_thread.load(Relaxed) }),
+        running: runs_on.map(|worker| Running {
+            worker,
+            os_thread: shared.remotes[worker].os_thread.load(Relaxed),
+            behind: 0,
+        }),
         stack: Vec::new(),
     })
 }
