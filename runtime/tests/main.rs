@@ -6,6 +6,7 @@ mod bad_input;
 mod cancel;
 mod common;
 mod deadlock;
+mod deaths;
 mod dump;
 mod future;
 mod generator;
