@@ -173,6 +173,32 @@ fn the_last_waker_is_woken_and_no_other() {
 }
 
 #[test]
+fn who_waits_again_and_again_is_woken_once_for_each_time() {
+    everywhere(|| {
+        let (one, mut other) = pair()?;
+        let mut one = Polled::new(one);
+        // By turns, so that some waits are the first of their waker, and some are not.
+        let both = [Arc::new(Wakes::default()), Arc::new(Wakes::default())];
+        for turn in 0..40 {
+            let wakes = &both[turn / 4 % 2];
+            let before = wakes.count();
+            assert!(poll_byte(&mut one, wakes).is_pending());
+            assert_eq!(wakes.count(), before);
+            other.write_all(b"x")?;
+            while wakes.count() == before {
+                yield_now();
+            }
+            assert!(matches!(poll_byte(&mut one, wakes), Poll::Ready(Ok(b'x'))));
+            assert_eq!(wakes.count(), before + 1);
+        }
+        assert_eq!(both.each_ref().map(|wakes| wakes.count()), [20, 20]);
+        drop(one);
+        assert_eq!(both.each_ref().map(Arc::strong_count), [1, 1]);
+        Ok(())
+    });
+}
+
+#[test]
 fn what_is_dropped_while_pending_leaves_no_waker() {
     everywhere(|| {
         let (one, mut other) = pair()?;

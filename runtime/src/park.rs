@@ -47,7 +47,10 @@ use crate::{
     fiber::Suspend,
     prim::{
         self,
-        atomic::{AtomicBool, Ordering::AcqRel},
+        atomic::{
+            AtomicBool,
+            Ordering::{AcqRel, Relaxed},
+        },
     },
     queue::list::TaskList,
     scheduler::{self, current},
@@ -477,6 +480,19 @@ impl Waker {
             claimed: AtomicBool::new(false),
             waker: ManuallyDrop::new(waker),
         })))
+    }
+
+    /// Makes it as one that [`foreign`](Self::foreign) returns for `waker`, without memory of its own. `false`: it is no foreign one, or wakes
+    /// something else, or is not used up: a copy stands in a registry, or whoever has claimed it has not woken yet.
+    #[must_use]
+    pub fn renew(&mut self, waker: &std::task::Waker) -> bool {
+        let Target::Foreign(foreign) = &mut self.0 else { return false };
+        // Nobody else has it, so nobody claims it meanwhile.
+        let is_usable = Arc::get_mut(foreign).is_some_and(|foreign| foreign.waker.will_wake(waker));
+        if is_usable {
+            foreign.claimed.store(false, Relaxed);
+        }
+        is_usable
     }
 
     /// Whether it is `task` that waits.

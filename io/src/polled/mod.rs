@@ -43,7 +43,8 @@ use crate::{
 /// the runtime in which the socket first has to wait: the green thread's, or else the default one, which is started.
 ///
 /// One future reads and one writes; both may be the same. If others poll in the same direction, the last is woken. For threads the socket
-/// is out of reach meanwhile; its descriptor is lent, for options through `socket2`.
+/// is out of reach meanwhile; its descriptor is lent, for options through `socket2`. The waker of the future that last waited is kept for its
+/// next wait, until another waits or this is dropped.
 ///
 /// The socket's timeouts and its mode are not heeded: they are about threads that wait. To give up on a future, drop it.
 /// Closing, of both traits, ends the writing half ([`Shutdown::Write`]).

@@ -14,6 +14,8 @@
 //!   it did not take out itself has the duty to pass on, as a thread has that was woken: so it does when it leaves.
 //! - **P2** A waker of a future is foreign code, which may call anything, this source too. So it is neither cloned nor dropped nor woken
 //!   under the lock of the list.
+//! - **P3** What a slot keeps of its last place holds the waker of the future, so that the next place needs no other. A future that owns the slot
+//!   owns that waker then, as it does while it waits; it lets go of both when it ends.
 //!
 //! # Suspension
 //!
@@ -52,6 +54,8 @@ const MOST_IN_A_ROW: u32 = 128;
 #[derive(Debug, Default)]
 pub(crate) struct Slot {
     place: Option<Place>,
+    /// What stood in the last place (P3).
+    waker: Option<Waker>,
     /// How many operations have succeeded since the last that did not.
     in_a_row: u32,
 }
@@ -66,9 +70,18 @@ struct Place {
 
 impl Place {
     /// Enters a future for the next event. `None`: there is something already, try again.
-    fn enter(shared: &Arc<Shared>, interest: Interest, context: &Context<'_>) -> Option<Self> {
-        // Cloned before the lock, and dropped after it if it is not taken (P2).
-        let waker = Waker::foreign(context.waker().clone());
+    fn enter(
+        shared: &Arc<Shared>,
+        interest: Interest,
+        context: &Context<'_>,
+        last: &mut Option<Waker>,
+    ) -> Option<Self> {
+        if !last.as_mut().is_some_and(|last| last.renew(context.waker())) {
+            // Cloned before the lock (P2), as the last is dropped.
+            *last = Some(Waker::foreign(context.waker().clone()));
+        }
+        // Of what stands in the list there is always another copy, so the waker inside ends elsewhere (P2).
+        let waker = last.clone()?;
         let ticket = shared.direction(interest).enqueue(waker)?;
         Some(Self { shared: Arc::clone(shared), interest, ticket })
     }
@@ -116,7 +129,7 @@ impl<T: AsFd> Source<T> {
                 }
                 // There is nothing to pass on any more, and one place at a time is enough.
                 drop(last.take());
-                slot.place = Place::enter(&registration.shared, operation.interest, context);
+                slot.place = Place::enter(&registration.shared, operation.interest, context, &mut slot.waker);
                 if slot.place.is_some() {
                     slot.in_a_row = 0;
                     return Poll::Pending;

@@ -21,7 +21,7 @@
 //! # Rejected
 //!
 //! - *`std`'s `Read` and `Write` on the inner socket.* The same system calls without the flag.
-//! - *The C library's `recv` and `send`.* They are places where a thread may be cancelled, which costs two exchanges each.
+//! - *The C library's `recv`, `send` and `sendmsg`.* They are places where a thread may be cancelled, which costs two exchanges each.
 //! - *`rustix` for datagrams with an address.* It swaps the bytes of the flow label of IPv6, which `std` leaves alone; and it
 //!   panics (1.1.6) at a Unix peer whose path fills its field.
 //!
@@ -44,7 +44,7 @@ use std::{
 use libc::{c_int, msghdr};
 #[cfg(target_os = "linux")]
 use rustix::event::{PollFd, PollFlags, Timespec};
-use rustix::net::{RecvFlags, SendFlags};
+use rustix::net::{RecvFlags, SendAncillaryBuffer, SendFlags};
 use socket2::{Domain, Protocol, SockAddr, SockRef, Socket, Type};
 
 use super::seam::{self, Call};
@@ -129,7 +129,8 @@ pub(crate) fn receive_some(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Res
     let mut message = message(ptr::from_mut(&mut slice).cast(), 1);
     // SAFETY: the descriptor is open (I1); `message` holds `slice`, in the kernel's layout (I2), borrowed mutably.
     let received =
-        transferred(unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) })?;
+        unsafe { libc::syscall(libc::SYS_recvmsg, socket.as_raw_fd(), &raw mut message, libc::MSG_DONTWAIT) };
+    let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
     Ok((received, message.msg_flags & libc::MSG_CTRUNC != 0 || !is_short(received, wanted)))
 }
 
@@ -140,10 +141,11 @@ pub(crate) fn receive_some(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Res
 }
 
 /// Receives into `buffer`, of which so many bytes are initialized then.
+#[inline]
 #[cfg(feature = "hyper")]
 pub(crate) fn receive_uninit(socket: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
-    SockRef::from(&socket).recv_with_flags(buffer, libc::MSG_DONTWAIT)
+    Ok(rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?.1)
 }
 
 /// Receives into `buffer` and leaves the data where it was.
@@ -194,12 +196,9 @@ pub(crate) fn receive_vectored(socket: BorrowedFd<'_>, buffers: &mut [IoSliceMut
 pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
     let most = seam::admit(socket, Call::Write)?;
     seam::with_some(buffers, most, |buffers| {
-        let count = buffers.len().min(MAX_SLICES);
-        let message = message(buffers.as_ptr().cast_mut().cast(), count);
-        // SAFETY:
-        // 1. The descriptor is open (I1).
-        // 2. `message` holds the first `count` of `buffers`, in the kernel's layout (I2); sending writes to none of them.
-        transferred(unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, SEND_FLAGS) })
+        let buffers = &buffers[..buffers.len().min(MAX_SLICES)];
+        let flags = SendFlags::from_bits_retain(SEND_FLAGS.cast_unsigned());
+        Ok(rustix::net::sendmsg(socket, buffers, &mut SendAncillaryBuffer::default(), flags)?)
     })
 }
 
