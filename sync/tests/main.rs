@@ -15,6 +15,7 @@ mod channel_unbounded;
 mod common;
 mod condvar;
 mod deadlock;
+mod histories;
 mod lazy_lock;
 mod model;
 mod mpsc;
