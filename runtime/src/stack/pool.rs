@@ -28,7 +28,7 @@
 //!
 //! # Checked by
 //!
-//! `stack/tests.rs`
+//! `stack/tests.rs`, `stack/tests/pool.rs`: at random
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;

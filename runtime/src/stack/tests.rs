@@ -4,6 +4,7 @@
 //! the test executable again with the one test that called it.
 
 mod overflow;
+mod pool;
 
 use std::collections::HashSet;
 use std::fs;
@@ -83,9 +84,14 @@ fn touch(stack: &Stack, below: usize) {
 }
 
 fn poke(address: usize) {
+    put(address, 1);
+}
+
+/// Writes to the word at `address`.
+fn put(address: usize, value: u64) {
     let word = std::ptr::with_exposed_provenance_mut::<u64>(address & !7);
     // SAFETY: the caller owns the stack that this lies in, or wants the fault.
-    unsafe { word.write_volatile(1) };
+    unsafe { word.write_volatile(value) };
 }
 
 /// Reads the word at `address`.
