@@ -50,6 +50,7 @@ mod queue;
 pub mod runtime;
 #[expect(unsafe_code, reason = "ownership of tasks; see docs/unsafe.md")]
 mod scheduler;
+mod seam;
 mod spans;
 #[expect(unsafe_code, reason = "memory mappings and a signal handler; see docs/unsafe.md")]
 mod stack;
@@ -65,6 +66,16 @@ mod timer;
 pub use blocking::blocking;
 pub use pool::{is_green, unblock};
 pub use runtime::run;
+
+/// Faults of the system, for the tests of this crate to inject. Not part of the public API.
+#[cfg(feature = "fault-injection")]
+#[doc(hidden)]
+pub mod faults {
+    pub use crate::seam::{
+        Call,
+        plan::{Fault, Plan, jump, stop_clock},
+    };
+}
 
 /// The words of the protocols, for the models in `loom-tests`. No part of the API.
 #[doc(hidden)]

@@ -54,6 +54,7 @@ use crate::{
     },
     queue::list::TaskList,
     scheduler::{self, current},
+    seam,
     task::{
         Header, TaskRef,
         state::{Claim, Shield, State},
@@ -382,7 +383,7 @@ impl Waiter {
                 prim::thread::park();
                 continue;
             };
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.saturating_duration_since(seam::now());
             if left.is_zero() {
                 let _ = state.claim(self.epoch, Outcome::TimedOut);
             } else {

@@ -11,7 +11,7 @@ use std::{
     collections::VecDeque,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -20,6 +20,7 @@ use crate::{
     cancel,
     park::{Outcome, WaitReason, Waiter, Waker},
     scheduler::current,
+    seam,
 };
 
 /// As many calls may block at once; more wait in a queue.
@@ -235,7 +236,7 @@ fn wait_for<T>(slot: &Mutex<Slot<T>>, mut served: bool) -> std::thread::Result<T
             }
             slot.waiter = Some(waiter.waker());
         }
-        let deadline = (!served).then(|| Instant::now() + RETRY);
+        let deadline = (!served).then(|| seam::now() + RETRY);
         let outcome = waiter.wait(deadline);
         slot.lock().waiter = None;
         match outcome {

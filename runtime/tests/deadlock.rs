@@ -9,6 +9,7 @@ use std::{
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
+        mpsc,
     },
     time::Duration,
 };
@@ -159,5 +160,46 @@ fn where_another_thread_may_help_there_is_a_warning() {
         // SAFETY: ours.
         unsafe { libc::close(before) };
         assert!(helper.join().unwrap());
+    });
+}
+
+#[test]
+fn the_warning_comes_once() {
+    const TEST: &str = "the_warning_comes_once";
+    if child_case().is_none() {
+        return child_succeeds(TEST, "alone");
+    }
+    each_mode(2, |config| {
+        let (reader, writer) = std::io::pipe().unwrap();
+        // SAFETY: both are open; the copy is nobody's but ours.
+        let before = unsafe { libc::dup(2) };
+        // SAFETY: as above; the stream is put back below.
+        assert_eq!(unsafe { libc::dup2(writer.as_raw_fd(), 2) }, 2);
+        drop(writer);
+        let (sender, warnings) = mpsc::channel();
+        let listener = std::thread::spawn(move || {
+            let lines = BufReader::new(reader).lines().map(Result::unwrap);
+            lines.filter(|line| line.starts_with("warning: ")).for_each(|line| sender.send(line).unwrap());
+        });
+        let helper = build(config).run(|| {
+            let main = thread::current();
+            let helper = std::thread::spawn(move || {
+                let first = warnings.recv().unwrap();
+                main.unpark();
+                // It would come after a second.
+                let second = warnings.recv_timeout(Duration::from_millis(1_500));
+                main.unpark();
+                assert!(first.contains("deadlock") && second.is_err(), "{first} {second:?}");
+            });
+            wait_for_ever();
+            wait_for_ever();
+            helper
+        });
+        // SAFETY: as above. The pipe's last writer is gone with it.
+        assert_eq!(unsafe { libc::dup2(before, 2) }, 2);
+        // SAFETY: ours.
+        unsafe { libc::close(before) };
+        listener.join().unwrap();
+        helper.join().unwrap();
     });
 }

@@ -8,6 +8,8 @@ mod common;
 mod deadlock;
 mod deaths;
 mod dump;
+#[cfg(feature = "fault-injection")]
+mod faults;
 mod future;
 mod generator;
 mod generator_deaths;
@@ -29,4 +31,5 @@ mod stall;
 mod time;
 mod timers;
 mod token;
+mod watch;
 mod yield_fairness;

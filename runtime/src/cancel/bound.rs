@@ -60,6 +60,7 @@ use crate::{
     park::{Outcome, Waiter, Waker},
     prim::{self, Mutex},
     scheduler::{self, current},
+    seam,
     task::header::Unwinding,
 };
 
@@ -82,7 +83,7 @@ pub(super) enum Limit {
 impl Limit {
     fn is_reached(&self) -> bool {
         match self {
-            Self::Deadline(deadline) => *deadline <= Instant::now(),
+            Self::Deadline(deadline) => *deadline <= seam::now(),
             Self::Token(slot) => slot.is_cancelled(),
         }
     }

@@ -110,6 +110,7 @@ use crate::{
         global::AtomicU64 as GlobalU64,
     },
     queue::list::TaskList,
+    seam,
     stack::StackPool,
     stall::OnStall,
     task::{TaskRef, header::NO_HOME},
@@ -230,14 +231,14 @@ impl Shared {
             on_stall: config.on_stall,
             detects_deadlocks: config.detects_deadlocks,
             runs: AtomicUsize::new(0),
-            origin: Instant::now(),
+            origin: seam::now(),
         }
     }
 
     /// The time on the runtime's clock.
     #[inline]
     pub(crate) fn now(&self) -> Nanos {
-        self.nanos(Instant::now())
+        self.nanos(seam::now())
     }
 
     /// A point in time on the runtime's clock.

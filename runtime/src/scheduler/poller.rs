@@ -33,10 +33,7 @@
 //!
 //! Go's `sysmon` and its rule that an idle thread blocks in the poller.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
 use crossbeam_utils::CachePadded;
 
@@ -49,6 +46,7 @@ use crate::{
         Ordering::{Acquire, Relaxed, Release, SeqCst},
         fence,
     },
+    seam,
     timer::wheel::Nanos,
 };
 
@@ -175,7 +173,7 @@ fn wait(shared: &Shared, holding: bool, timeout: Option<Duration>) -> bool {
     let sleeper = &shared.poller.sleeper;
     let driver = shared.driver.get().filter(|_| holding);
     let Some(driver) = driver else {
-        let _ = sleeper.block(timeout.map(|timeout| Instant::now() + timeout));
+        let _ = sleeper.block(timeout.map(|timeout| seam::now() + timeout));
         return false;
     };
     let mut ready = Batch::new();

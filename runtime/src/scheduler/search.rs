@@ -13,6 +13,7 @@ use crate::{
         atomic::Ordering::{Acquire, Relaxed, Release},
         hint,
     },
+    seam,
     task::TaskRef,
 };
 
@@ -202,16 +203,16 @@ impl Worker {
         let until = match (next, trim) {
             (next, false) => next,
             (next, true) => {
-                let trim = Instant::now() + TRIM_AFTER;
+                let trim = seam::now() + TRIM_AFTER;
                 Some(next.map_or(trim, |next| next.min(trim)))
             }
         };
-        let is_over = |until: Option<Instant>| until.is_some_and(|at| Instant::now() >= at);
+        let is_over = |until: Option<Instant>| until.is_some_and(|at| seam::now() >= at);
         let Some(driver) = shared.driver.get().filter(|_| !shared.polling.swap(true, Acquire)) else {
             return (sleeper.block(until), is_over(until));
         };
         if sleeper.begin(true) {
-            let timeout = until.map(|at| at.saturating_duration_since(Instant::now()));
+            let timeout = until.map(|at| at.saturating_duration_since(seam::now()));
             shared.polls.fetch_add(1, Relaxed);
             if driver.wait(timeout, ready).is_err() {
                 // A driver that cannot wait must not make us spin; the poller thread will try again.

@@ -28,6 +28,7 @@ use crate::prim::atomic::{
     AtomicU8,
     Ordering::{AcqRel, Acquire, Relaxed},
 };
+use crate::seam;
 
 const AWAKE: u8 = 0;
 const BLOCKED: u8 = 1;
@@ -109,7 +110,7 @@ impl Sleeper {
                     thread::park();
                     continue;
                 };
-                let left = deadline.saturating_duration_since(Instant::now());
+                let left = deadline.saturating_duration_since(seam::now());
                 if left.is_zero() {
                     break;
                 }

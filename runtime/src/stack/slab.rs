@@ -39,6 +39,7 @@ use std::sync::OnceLock;
 
 use super::{GUARD_SIZE, Stack, page_size};
 use crate::prim::atomic::{AtomicBool, AtomicPtr, Ordering};
+use crate::seam;
 
 /// Address space of one slab, as far as whole slots go.
 const SLAB_SIZE: usize = 64 << 20;
@@ -251,6 +252,7 @@ impl Slot {
     ///
     /// The slot is bare and the caller has taken it out of the pool's lists.
     unsafe fn install_guard(&self) -> io::Result<()> {
+        seam::admit(seam::Call::Guard, None)?;
         let slab = self.slab();
         let start = self.memory().cast();
         if slab.guards == Guards::Auto && kernel_has_light_guards() {
@@ -326,7 +328,8 @@ impl Bare {
 /// Makes stacks of bare slots of one slab, with one system call if the kernel can (Linux 6.13); otherwise the slots come back.
 pub(super) fn carve_all(bare: Vec<Bare>, into: &mut Vec<Stack>) -> Vec<Bare> {
     let Some(first) = bare.first() else { return bare };
-    if first.slot().slab().guards != Guards::Auto || !kernel_has_light_guards() {
+    let is_denied = seam::admit(seam::Call::Guard, None).is_err();
+    if first.slot().slab().guards != Guards::Auto || !kernel_has_light_guards() || is_denied {
         return bare;
     }
     let guards: Vec<_> = bare
@@ -419,6 +422,7 @@ unsafe fn advise_all(ranges: &[libc::iovec], advice: c_int) -> bool {
 
 /// Maps address space that costs nothing until it is touched.
 fn reserve(len: usize) -> io::Result<NonNull<u8>> {
+    seam::admit(seam::Call::Map, None)?;
     let protection = libc::PROT_READ | libc::PROT_WRITE;
     // Since Linux 6.7 `MAP_STACK` means what `MADV_NOHUGEPAGE` below says, so that neighbours merge at once.
     let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | libc::MAP_STACK;

@@ -18,6 +18,7 @@ use crate::{
     cancel,
     park::{self, OsThread, Outcome, WaitReason, Waiter, Waker},
     scheduler::current,
+    seam,
     task::{
         TaskRef,
         join::{Entry, JoinWord},
@@ -298,7 +299,7 @@ impl<T> JoinHandle<T> {
     /// parked.join().unwrap();
     /// ```
     pub fn join_timeout(self, timeout: Duration) -> std::result::Result<Result<T>, Self> {
-        self.0.join_until(Instant::now().checked_add(timeout)).map_err(Self)
+        self.0.join_until(seam::now().checked_add(timeout)).map_err(Self)
     }
 
     /// Whether the green thread has ended, so that `join` would return at once.

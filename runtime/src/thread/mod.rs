@@ -40,6 +40,7 @@ use crate::{
     fiber::Suspend,
     park::{self, Outcome, WaitReason, Waiter},
     scheduler::current,
+    seam,
     task::header::Unwinding,
 };
 
@@ -113,7 +114,7 @@ pub fn park() {
 /// sward_runtime::thread::park_timeout(Duration::from_millis(1));
 /// ```
 pub fn park_timeout(timeout: Duration) {
-    park::park_until(Instant::now().checked_add(timeout));
+    park::park_until(seam::now().checked_add(timeout));
 }
 
 /// Lets others run: the green thread goes to the end of its worker's queue.
@@ -185,7 +186,7 @@ fn unwind_if_due() {
 /// assert!(start.elapsed() >= Duration::from_millis(2));
 /// ```
 pub fn sleep(duration: Duration) {
-    sleep_to(Instant::now().checked_add(duration));
+    sleep_to(seam::now().checked_add(duration));
 }
 
 /// Puts the calling thread to sleep until `deadline`.
@@ -209,7 +210,7 @@ pub fn sleep_until(deadline: Instant) {
 
 /// `None`: for longer than the clock can say.
 fn sleep_to(deadline: Option<Instant>) {
-    if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+    if deadline.is_some_and(|deadline| deadline <= seam::now()) {
         return yield_now();
     }
     // SAFETY: used up here.

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::thread;
+use crate::{seam, thread};
 
 /// A tick that is later than that was missed; one that is less late is just late.
 const TOLERANCE: Duration = Duration::from_millis(5);
@@ -70,7 +70,7 @@ impl MissedTick {
 /// ```
 #[must_use]
 pub fn interval(period: Duration) -> Interval {
-    interval_at(Instant::now(), period)
+    interval_at(seam::now(), period)
 }
 
 /// Ticks at `start`, and then every `period`.
@@ -121,7 +121,7 @@ impl Interval {
             }
         };
         thread::sleep_until(due);
-        self.next = self.missed.next(due, Instant::now(), self.period);
+        self.next = self.missed.next(due, seam::now(), self.period);
         due
     }
 
@@ -144,7 +144,7 @@ impl Interval {
     /// assert!(interval.next_tick().unwrap() > Instant::now());
     /// ```
     pub fn reset(&mut self) {
-        self.next = Instant::now().checked_add(self.period);
+        self.next = seam::now().checked_add(self.period);
     }
 
     /// Lets the next tick be due at `at`.

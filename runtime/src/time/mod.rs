@@ -15,8 +15,8 @@ use std::{error::Error, fmt, io};
 pub use std::time::{Duration, Instant};
 
 pub use self::interval::{Interval, MissedTick, interval, interval_at};
-use crate::cancel;
 pub use crate::thread::{sleep, sleep_until};
+use crate::{cancel, seam};
 
 /// Time was up before a call had ended: what [`timeout`] and [`deadline`] return.
 ///
@@ -87,7 +87,7 @@ impl From<Elapsed> for io::Error {
 /// assert!(time::timeout(Duration::from_millis(1), || never.join()).is_err());
 /// ```
 pub fn timeout<R>(duration: Duration, f: impl FnOnce() -> R) -> Result<R, Elapsed> {
-    match Instant::now().checked_add(duration) {
+    match seam::now().checked_add(duration) {
         Some(at) => deadline(at, f),
         // Later than the clock can say.
         None => Ok(f()),
