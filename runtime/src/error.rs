@@ -139,6 +139,8 @@ impl From<BuildError> for io::Error {
 #[cold]
 #[expect(clippy::print_stderr, reason = "the last words before an abort")]
 pub(crate) fn abort(what: &str) -> ! {
-    eprintln!("fatal runtime error: {what}, aborting");
+    // In one piece: another thread may be about to do the same.
+    let line = format!("fatal runtime error: {what}, aborting\n");
+    eprint!("{line}");
     std::process::abort();
 }
