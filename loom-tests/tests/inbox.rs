@@ -1,11 +1,12 @@
-//! The inbox: threads that send, against the worker that takes.
+//! The inbox: threads that send, against the worker that takes, and one that takes in its place.
 //!
 //! The real `Inbox`. Stand-ins: a task is a node with a [`Plain`] payload, which belongs to whoever owns the node.
 //!
 //! # Fails when
 //!
 //! - the exchange in `send` is Relaxed, or the swap in `take` is Relaxed: the taker does not see the payload;
-//! - `take` does not turn the chain round: the order is lost.
+//! - `take` does not turn the chain round: the order is lost;
+//! - `take` loads and stores in place of the swap: two get the same node, or one is lost.
 
 use loom::{
     sync::{Arc, atomic::AtomicPtr},
@@ -116,6 +117,33 @@ fn a_node_may_come_back_while_another_is_sent() {
         let mut payloads = Vec::new();
         take(&inbox, &mut payloads);
         assert!((1..=2).contains(&came_back));
+        payloads.sort_unstable();
+        assert_eq!(payloads, [10, 20]);
+    });
+}
+
+/// As `Shared::rescue`: what has started goes back.
+#[test]
+fn a_rescue_meets_the_worker_and_a_sender() {
+    check_bounded(3, || {
+        let inbox = Arc::new(Inbox::default());
+        send(&inbox, 10);
+        let theirs = Arc::clone(&inbox);
+        let sender = thread::spawn(move || send(&theirs, 20));
+        let theirs = Arc::clone(&inbox);
+        let rescuer = thread::spawn(move || {
+            let (mut taken, mut rescued) = (Vec::new(), Vec::new());
+            take(&theirs, &mut taken);
+            for payload in taken {
+                if payload == 10 { send(&theirs, payload) } else { rescued.push(payload) }
+            }
+            rescued
+        });
+        let mut payloads = Vec::new();
+        take(&inbox, &mut payloads);
+        sender.join().unwrap();
+        payloads.extend(rescuer.join().unwrap());
+        take(&inbox, &mut payloads);
         payloads.sort_unstable();
         assert_eq!(payloads, [10, 20]);
     });

@@ -5,7 +5,7 @@
 //!
 //! # Roles
 //!
-//! Any thread sends. Only the worker that owns the inbox takes.
+//! Any thread sends. The worker that owns the inbox takes; and if it is stuck, whoever rescues what has not started (`scheduler/seating.rs`).
 //!
 //! # Invariants
 //!
@@ -81,7 +81,7 @@ impl<N: Linked> Inbox<N> {
         }
     }
 
-    /// Takes every node and hands them to `each`, oldest first. Owner only.
+    /// Takes every node and hands them to `each`, oldest first. Of several who take at once each gets what the others do not.
     pub fn take(&self, mut each: impl FnMut(*mut N)) {
         let mut node = self.head.swap(ptr::null_mut(), Acquire);
         let mut oldest: *mut N = ptr::null_mut();
