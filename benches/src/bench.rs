@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use crate::error::{Error, Result};
 use crate::metric::Metric;
-use crate::subject::{Frames, Hogs, Kind, NUMBERS, Order, Primitive, ROWS, Role, SUM_OF_ROWS};
+use crate::subject::{Frames, Hogs, Kind, NUMBERS, Order, Primitive, ROWS, Role, SUM_OF_ROWS, Squall};
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
@@ -68,7 +68,7 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 50] = [
+pub(crate) static ALL: [Bench; 52] = [
     Bench::new(
         "server",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
@@ -110,6 +110,14 @@ pub(crate) static ALL: [Bench; 50] = [
         micro::ticks(context, 2000, Hogs::Blocking)
     })
     .can_run(Kind::can_be_starved),
+    Bench::new("storm_accept", "2000 connections at once beside a tick of 1 ms; how late the tick, and the connections", |context| {
+        micro::storm(context, Squall::Accepts, 2000)
+    })
+    .can_run(Kind::has_storms),
+    Bench::new("storm_wake", "100 000 green threads woken at once beside a tick of 1 ms; how late the tick, and those woken", |context| {
+        micro::storm(context, Squall::Wakes, 100_000)
+    })
+    .can_run(Kind::has_storms),
     Bench::new("skynet", "tree of green threads, 10 children each, 10^6 leaves; per green thread", micro::skynet)
         .differs(|kind| reduction(10usize.pow(kind.sizes().skynet_depth), 1_000_000, "leaves")),
     Bench::new("fib", "fib(27), one of the two calls spawned each time; per spawn", micro::fib)

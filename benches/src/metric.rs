@@ -48,6 +48,9 @@ pub(crate) static MAX: Metric = Metric::new("max", "us", Better::Lower);
 pub(crate) static TCP_P50: Metric = Metric::new("tcp_p50", "us", Better::Lower);
 pub(crate) static TCP_P99: Metric = Metric::new("tcp_p99", "us", Better::Lower);
 pub(crate) static TCP_MAX: Metric = Metric::new("tcp_max", "us", Better::Lower);
+pub(crate) static STORM_P50: Metric = Metric::new("storm_p50", "us", Better::Lower);
+pub(crate) static STORM_P99: Metric = Metric::new("storm_p99", "us", Better::Lower);
+pub(crate) static STORM_MAX: Metric = Metric::new("storm_max", "us", Better::Lower);
 pub(crate) static CPU_SLEEPER: Metric = Metric::new("cpu_per_sleeper", "ns", Better::Lower);
 pub(crate) static CPUS: Metric = Metric::new("cpus", "CPUs", Better::Lower);
 pub(crate) static CPU_REQUEST: Metric = Metric::new("cpu_per_request", "us", Better::Lower);
@@ -81,6 +84,9 @@ static ALL: &[&Metric] = &[
     &TCP_P50,
     &TCP_P99,
     &TCP_MAX,
+    &STORM_P50,
+    &STORM_P99,
+    &STORM_MAX,
     &CPU_SLEEPER,
     &CPUS,
     &CPU_REQUEST,

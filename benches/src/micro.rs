@@ -13,10 +13,11 @@ use crate::bench::{Context, Figures};
 use crate::cost::Meter;
 use crate::error::{Error, Result};
 use crate::metric::{
-    CPU, CPU_SLEEPER, CPUS, FIRST, MAX, Metric, P50, P99, RESIDENT, TCP_MAX, TCP_P50, TCP_P99, TIME,
+    CPU, CPU_SLEEPER, CPUS, FIRST, MAX, Metric, P50, P99, RESIDENT, STORM_MAX, STORM_P50, STORM_P99, TCP_MAX,
+    TCP_P50, TCP_P99, TIME,
 };
 use crate::subject::{
-    self, Compute, Demand, Done, Frames, Hogs, Late, Naps, Order, Primitive, Subject, Ticks,
+    self, Compute, Demand, Done, Frames, Hogs, Late, Naps, Order, Primitive, Squall, Storm, Subject, Ticks,
 };
 
 /// A trial this long has warmed everything up.
@@ -257,13 +258,34 @@ pub(crate) fn ticks(context: &Context, count: usize, hogs: Hogs) -> Result<Figur
     Ok(figures)
 }
 
-/// The median, the 99th percentile and the greatest, in microseconds.
+/// The lateness of a tick beside a storm, which begins after a hundred ticks, and of those whom the storm is about.
+pub(crate) fn storm(context: &Context, squall: Squall, count: usize) -> Result<Figures> {
+    const TICKS: usize = 400;
+    const COUNTED_SHARE: usize = 10;
+    let subject = start(context, Demand::Usual)?;
+    let mut meter = Meter::new(&*subject)?;
+    let storm = Storm::new(squall, count, TICKS);
+    meter.time(|| Ok((subject.storm(storm)?, count as f64)))?;
+    let few = Storm::new(squall, count / COUNTED_SHARE, TICKS / COUNTED_SHARE);
+    meter.count(few.count as f64, || subject.storm(few))?;
+    let mut figures = lateness(storm.ticks.timer, TICKS, [&P99, &P50, &MAX])?;
+    figures.extend(lateness(storm.late, count, [&STORM_P99, &STORM_P50, &STORM_MAX])?);
+    figures.extend(meter.figures()?);
+    Ok(figures)
+}
+
+/// The median, the 99th percentile or the greatest, as each metric is named, in microseconds.
 fn lateness(late: &Late, count: usize, metrics: [&'static Metric; 3]) -> Result<Figures> {
     let mut all = late.all();
     check("the number of those that may be late", all.len() as u64, count as u64)?;
     all.sort_unstable();
     let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize] as f64 / 1e3;
-    Ok(metrics.into_iter().zip([0.5, 0.99, 1.0].map(at)).collect())
+    let share = |metric: &Metric| match metric.name.rsplit('_').next() {
+        Some("p50") => 0.5,
+        Some("p99") => 0.99,
+        _ => 1.0,
+    };
+    Ok(metrics.into_iter().map(|metric| (metric, at(share(metric)))).collect())
 }
 
 #[cfg(test)]

@@ -85,14 +85,7 @@ func ticks(count int, kind string, port string) string {
 	var byTCP []time.Duration
 	all.Add(1)
 	go func() {
-		start := monotonic()
-		for i := range byTimer {
-			due := start + time.Duration(i+1)*tick
-			if rest := due - monotonic(); rest > 0 {
-				time.Sleep(rest)
-			}
-			byTimer[i] = lateBy(due)
-		}
+		tickByTimer(byTimer)
 		all.Done()
 	}()
 	if kind != "none" {
@@ -106,6 +99,17 @@ func ticks(count int, kind string, port string) string {
 	all.Wait()
 	isOver.Store(true)
 	return list(append(byTimer, byTCP...))
+}
+
+func tickByTimer(late []time.Duration) {
+	start := monotonic()
+	for i := range late {
+		due := start + time.Duration(i+1)*tick
+		if rest := due - monotonic(); rest > 0 {
+			time.Sleep(rest)
+		}
+		late[i] = lateBy(due)
+	}
 }
 
 func hog(kind string, isOver *atomic.Bool) {

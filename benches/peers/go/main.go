@@ -119,6 +119,12 @@ func command(name string, n []int) string {
 		return ticks(n[0], "computing", strconv.Itoa(n[1]))
 	case "ticks_blocking":
 		return ticks(n[0], "blocking", strconv.Itoa(n[1]))
+	case "storm_listen":
+		return strconv.Itoa(stormListen())
+	case "storm_accept":
+		return stormAccept(n[0], n[1])
+	case "storm_wake":
+		return stormWake(n[0], n[1])
 	case "usage":
 		cpu, switches := usage()
 		return fmt.Sprint(cpu, switches)

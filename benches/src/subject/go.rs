@@ -4,7 +4,7 @@
 //! one line, so the amounts of work are decided here as for every other subject. Serving is different: this process
 //! becomes the Go program, and keeps its id, its CPUs and its pipes.
 
-use std::net::TcpListener;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use super::computing::Compute;
 use super::files::Order;
-use super::lateness::{Hogs, Late, Naps, Ticks, send_ticks_on};
+use super::lateness::{Hogs, Late, Naps, Squall, Storm, Ticks, connect_after_calm, send_ticks_on};
 use super::primitives::{Done, Primitive};
 use super::process::Process;
 use super::serving::{Announce, Serve, Service, unix_path};
@@ -23,11 +23,12 @@ use crate::sys::Usage;
 
 /// The environment variable that tells child processes where the built program is.
 pub(crate) const PATH_VARIABLE: &str = "SWARD_BENCHES_GO_PEER";
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("main.go", include_str!("../../peers/go/main.go")),
     ("primitives.go", include_str!("../../peers/go/primitives.go")),
     ("serving.go", include_str!("../../peers/go/serving.go")),
     ("lateness.go", include_str!("../../peers/go/lateness.go")),
+    ("storm.go", include_str!("../../peers/go/storm.go")),
     ("computing.go", include_str!("../../peers/go/computing.go")),
     ("files.go", include_str!("../../peers/go/files.go")),
     ("go.mod", include_str!("../../peers/go/go.mod")),
@@ -141,6 +142,20 @@ impl Subject for Go {
         let (timer, tcp) = answer.split_at_checked(ticks.count).ok_or_else(|| Error::new("too few ticks"))?;
         timer.iter().for_each(|&nanos| ticks.timer.put(nanos));
         tcp.iter().for_each(|&nanos| ticks.tcp.put(nanos));
+        Ok(())
+    }
+
+    fn storm(&self, storm: Storm) -> Result<()> {
+        if storm.squall == Squall::Accepts {
+            let port = self.process.ask("storm_listen")?[0];
+            let port = u16::try_from(port).map_err(|_| Error::new("no port"))?;
+            connect_after_calm((Ipv4Addr::LOCALHOST, port).into(), storm.count);
+        }
+        let (name, ticks) = (storm.squall.name(), storm.ticks.count);
+        let answer = self.process.ask(&format!("storm_{name} {} {ticks}", storm.count))?;
+        let (timer, others) = answer.split_at_checked(ticks).ok_or_else(|| Error::new("too few ticks"))?;
+        timer.iter().for_each(|&nanos| storm.ticks.timer.put(nanos));
+        others.iter().for_each(|&nanos| storm.late.put(nanos));
         Ok(())
     }
 }

@@ -35,7 +35,7 @@ pub(crate) use computing::{Compute, NUMBERS, ROWS, SUM_OF_ROWS};
 pub(crate) use files::{Order, sum_of_marks, write as write_file};
 pub(crate) use generator::generator;
 pub(crate) use go::{PATH_VARIABLE as GO_PEER_VARIABLE, build as build_go_peer};
-pub(crate) use lateness::{Hogs, Late, Naps, Ticks};
+pub(crate) use lateness::{Hogs, Late, Naps, Squall, Storm, Ticks};
 pub(crate) use primitives::{Done, Primitive};
 pub(crate) use python::{
     INTERPRETER_VARIABLE as PYTHON_VARIABLE, PROGRAM_VARIABLE as PYTHON_PEER_VARIABLE,
@@ -177,6 +177,11 @@ impl Kind {
         self.is_runtime() && self != Self::May
     }
 
+    /// Whether it is put through storms.
+    pub(crate) fn has_storms(self) -> bool {
+        matches!(self, Self::Sward | Self::SwardRoaming | Self::Tokio | Self::Go)
+    }
+
     /// Whether it does CPU work in parallel.
     pub(crate) fn can_compute(self) -> bool {
         self.is_runtime() || self == Self::Rayon
@@ -266,6 +271,11 @@ pub(crate) trait Subject: Serve + Compute {
 
     /// Puts down how late each tick is.
     fn ticks(&self, ticks: Ticks) -> Result<()>;
+
+    /// Puts down what a storm does. An error if there is none for it.
+    fn storm(&self, _storm: Storm) -> Result<()> {
+        Err(Error::new("no storms"))
+    }
 
     /// Reads so many blocks of a file, and sums up their marks. An error if it has no files.
     fn read_file(&self, _path: &Path, _order: Order, _count: u64) -> Result<Done> {

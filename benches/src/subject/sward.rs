@@ -16,7 +16,7 @@ use sward::thread::{self, JoinHandle, Thread, spawn};
 use super::computing::{Compute, for_sward};
 use super::files::{self, Order};
 use super::http;
-use super::lateness::{self, Late, Naps, Ticks};
+use super::lateness::{self, Late, Naps, Storm, Ticks};
 use super::primitives::{Done, Primitive, blocking};
 use super::serving::{self, Announce, Role, Serve, Service};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
@@ -183,6 +183,10 @@ impl Subject for Sward {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         self.runtime.run(move || lateness::sward::run(ticks))
+    }
+
+    fn storm(&self, storm: Storm) -> Result<()> {
+        self.runtime.run(move || lateness::storm_of_sward::run(storm))
     }
 }
 

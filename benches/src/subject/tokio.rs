@@ -19,7 +19,7 @@ use tokio::task::{JoinHandle, yield_now};
 use super::computing::{Compute, ROWS, row};
 use super::files::{self, Order};
 use super::http;
-use super::lateness::{self, Late, Naps, Ticks};
+use super::lateness::{self, Late, Naps, Storm, Ticks};
 use super::primitives::{self, Done, Primitive};
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
@@ -188,6 +188,10 @@ impl Subject for Tokio {
 
     fn ticks(&self, ticks: Ticks) -> Result<()> {
         self.run(lateness::run_tokio(ticks))?
+    }
+
+    fn storm(&self, storm: Storm) -> Result<()> {
+        self.run(lateness::storm_of_tokio::run(storm))?
     }
 }
 

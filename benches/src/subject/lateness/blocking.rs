@@ -39,7 +39,7 @@ macro_rules! lateness {
             hogs.into_iter().try_for_each(join)
         }
 
-        fn tick_by_timer(ticks: Ticks) {
+        pub(in crate::subject) fn tick_by_timer(ticks: Ticks) {
             let start = monotonic();
             for tick in 1..=ticks.count as u32 {
                 let due = start + TICK * tick;

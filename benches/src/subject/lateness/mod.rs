@@ -5,6 +5,7 @@
 
 mod blocking;
 mod smol;
+mod storm;
 mod tokio;
 
 use std::io::{self, Write};
@@ -17,6 +18,8 @@ use crate::work::chain;
 
 pub(super) use blocking::{may, sward, threads};
 pub(super) use smol::{run as run_smol, sleep_all as sleep_all_smol};
+pub(crate) use storm::{Squall, Storm};
+pub(super) use storm::{connect_after_calm, sward as storm_of_sward, tokio as storm_of_tokio};
 pub(super) use tokio::{run as run_tokio, sleep_all as sleep_all_tokio};
 
 /// What is due every so often.

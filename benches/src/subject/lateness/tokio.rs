@@ -48,7 +48,7 @@ pub(in crate::subject) async fn run(ticks: Ticks) -> Result<()> {
     Ok(())
 }
 
-async fn tick_by_timer(ticks: Ticks) {
+pub(super) async fn tick_by_timer(ticks: Ticks) {
     let start = monotonic();
     for tick in 1..=ticks.count as u32 {
         let due = start + TICK * tick;
