@@ -37,6 +37,8 @@ pub(crate) struct Bench {
     pub(crate) can_run: fn(Kind) -> bool,
     /// With how many workers, if not with those that the run is for.
     pub(crate) workers: Option<usize>,
+    /// Whether it is done in the first round only: it takes long, and its figures differ little.
+    pub(crate) is_long: bool,
     pub(crate) measure: fn(&Context) -> Result<Figures>,
 }
 
@@ -48,7 +50,15 @@ impl PartialEq for Bench {
 
 impl Bench {
     const fn new(name: &'static str, about: &'static str, measure: fn(&Context) -> Result<Figures>) -> Self {
-        Self { name, about, differs: |_| None, can_run: Kind::is_runtime, workers: None, measure }
+        Self {
+            name,
+            about,
+            differs: |_| None,
+            can_run: Kind::is_runtime,
+            workers: None,
+            is_long: false,
+            measure,
+        }
     }
 
     const fn differs(mut self, differs: fn(Kind) -> Option<String>) -> Self {
@@ -58,6 +68,11 @@ impl Bench {
 
     const fn workers(mut self, workers: usize) -> Self {
         self.workers = Some(workers);
+        self
+    }
+
+    const fn long(mut self) -> Self {
+        self.is_long = true;
         self
     }
 
@@ -98,16 +113,17 @@ pub(crate) static ALL: [Bench; 52] = [
         let count = context.kind.sizes().idle_1m.ok_or_else(|| Error::new("more than this subject can have"))?;
         micro::timers_sleep(context, count, Duration::from_secs(3))
     })
+    .long()
     .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
     Bench::new("tick_idle", "a tick of 1 ms while nothing else runs; how late", |context| {
-        micro::ticks(context, 1500, Hogs::None)
+        micro::ticks(context, 1000, Hogs::None)
     }),
     Bench::new("starvation_computing", "ticks of 1 ms beside two that compute for 50 ms and yield; how late", |context| {
-        micro::ticks(context, 2000, Hogs::Computing)
+        micro::ticks(context, 1000, Hogs::Computing)
     })
     .can_run(Kind::can_be_starved),
     Bench::new("starvation_blocking", "ticks of 1 ms beside two that block an OS thread for 50 ms and yield; how late", |context| {
-        micro::ticks(context, 2000, Hogs::Blocking)
+        micro::ticks(context, 1000, Hogs::Blocking)
     })
     .can_run(Kind::can_be_starved),
     Bench::new("storm_accept", "2000 connections at once beside a tick of 1 ms; how late the tick, and the connections", |context| {
@@ -143,6 +159,7 @@ pub(crate) static ALL: [Bench; 52] = [
         let count = context.kind.sizes().idle_1m;
         micro::idle_memory(context, count.ok_or_else(|| Error::new("more than this subject can have"))?, Frames::Shallow)
     })
+    .long()
     .can_run(|kind| kind.is_runtime() && kind.sizes().idle_1m.is_some()),
     Bench::new("tcp_echo_1", "a connection with one message of 64 bytes in flight", |context| {
         server::measure_echo(context, Role::Echo, 1)
@@ -199,6 +216,7 @@ pub(crate) static ALL: [Bench; 52] = [
     Bench::new("idle_connections", "10 000 connections that have been used once; bytes of the server each", |context| {
         server::measure_idle(context, 10_000)
     })
+    .long()
     .can_run(|kind| kind.is_runtime() || kind == Kind::SwardMessages),
     Bench::new("wake_latency", "an OS thread wakes a green thread while nothing else runs", micro::wake_latency),
     Bench::new("chan_pingpong", "two green threads send a message to and fro; per round trip", |context| {

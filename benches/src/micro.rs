@@ -21,13 +21,13 @@ use crate::subject::{
 };
 
 /// A trial this long has warmed everything up.
-const WARM: Duration = Duration::from_millis(60);
+const WARM: Duration = Duration::from_millis(30);
 /// How long the reported trial is meant to take.
-const MEASURED: Duration = Duration::from_millis(400);
+const MEASURED: Duration = Duration::from_millis(150);
 /// How long the trial is meant to take whose system calls are counted.
-const COUNTED: Duration = Duration::from_millis(40);
+const COUNTED: Duration = Duration::from_millis(20);
 /// A fixed amount of work is repeated until this is over, and at least once.
-const REPEATED: Duration = Duration::from_millis(500);
+const REPEATED: Duration = Duration::from_millis(300);
 
 fn nanos_each(elapsed: Duration, count: f64) -> f64 {
     elapsed.as_nanos() as f64 / count

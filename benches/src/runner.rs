@@ -17,7 +17,7 @@ use crate::quiet::Watch;
 use crate::subject::Kind;
 
 /// A child that has not finished by then is stuck.
-const STUCK: Duration = Duration::from_secs(90);
+const STUCK: Duration = Duration::from_secs(60);
 
 /// What to run.
 #[derive(Debug)]
@@ -51,6 +51,12 @@ pub(crate) struct Row {
 }
 
 impl Plan {
+    /// How many measurements there are.
+    fn total(&self, rows: &[Row]) -> usize {
+        let long = rows.iter().filter(|row| row.bench.is_long).count();
+        (rows.len() - long) * self.rounds + long
+    }
+
     fn rows(&self) -> Vec<Row> {
         let mut rows = Vec::new();
         for &bench in &self.benches {
@@ -78,13 +84,16 @@ impl Plan {
 pub(crate) fn run(plan: &Plan) -> Outcome {
     let mut others_cpus = Vec::new();
     let mut rows = plan.rows();
-    let mut progress = Progress::new(rows.len() * plan.rounds);
+    let mut progress = Progress::new(plan.total(&rows));
     for round in 0..plan.rounds {
         // Each round begins elsewhere, so that no subject always follows the same one.
         let offset = if rows.is_empty() { 0 } else { round * rows.len() / plan.rounds };
         for index in 0..rows.len() {
             let index = (index + offset) % rows.len();
             let row = &mut rows[index];
+            if row.bench.is_long && round > 0 {
+                continue;
+            }
             progress.step(row, round, plan.rounds);
             if row.failure.is_some() {
                 continue;

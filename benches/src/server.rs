@@ -33,9 +33,9 @@ const FIRST_CONNECTIONS: usize = 100;
 /// A server that says nothing for so long is stuck.
 const SILENCE: Duration = Duration::from_secs(10);
 /// How long a server warms up, how long its system calls are counted, and how long it is measured.
-const WARM_UP: Duration = Duration::from_millis(300);
-const COUNTED: Duration = Duration::from_millis(100);
-const MEASURED: Duration = Duration::from_millis(1200);
+const WARM_UP: Duration = Duration::from_millis(200);
+const COUNTED: Duration = Duration::from_millis(60);
+const MEASURED: Duration = Duration::from_millis(500);
 /// The workers that one thread of the load generator keeps busy with requests.
 const WORKERS_PER_LOAD_THREAD: usize = 4;
 
