@@ -8,7 +8,8 @@
 //! seat is taken while any work waits. One that *computes* does not; its seat is taken only when no worker is left that
 //! would come to what waits, and not for the time that the kernel had others run in its place: more threads would not help then.
 //!
-//! One that has been stuck within the last second is not waited for as long again.
+//! One that has been stuck within the last second is not waited for as long again; and after one that computed, nor is any that computes: what
+//! hogs its worker moves to others.
 //!
 //! [`Builder::stall_after`]: crate::runtime::Builder::stall_after
 
@@ -28,12 +29,17 @@ const LONG_TICKS: u32 = 10;
 /// For so many ticks it is remembered that a worker was stuck.
 const REMEMBERED: u32 = 1_000;
 
+/// For so many times less those who compute are waited for while it is remembered that one of them was stuck.
+const HURRIED: Nanos = 4;
+
 /// What the poller thread remembers of the workers.
 #[derive(Default)]
 pub(super) struct Watch {
     seen: Vec<Seen>,
     /// Whose turn it is to pass its seat on.
     turn: usize,
+    /// Until when those who compute are not waited for as long, because one of them was stuck.
+    hurry: Nanos,
 }
 
 /// And of one of them.
@@ -53,6 +59,26 @@ struct Seen {
     /// Whether its seat was taken for it.
     is_ousted: bool,
     is_told: bool,
+}
+
+/// How long a worker may be still before it is stuck.
+#[derive(Clone, Copy)]
+struct Patience {
+    blocking: Nanos,
+    computing: Nanos,
+}
+
+/// In which way.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Stuck {
+    Blocking,
+    Computing,
+}
+
+impl Patience {
+    fn least(self) -> Nanos {
+        self.blocking.min(self.computing)
+    }
 }
 
 impl Watch {
@@ -111,10 +137,12 @@ impl Watch {
 
     /// Takes the seats of those who are stuck.
     fn oust_stuck(&mut self, shared: &Arc<Shared>, now: Nanos) {
-        let patience = Nanos::try_from(shared.stall_after.as_nanos()).unwrap_or(Nanos::MAX);
+        let blocking = Nanos::try_from(shared.stall_after.as_nanos()).unwrap_or(Nanos::MAX);
+        let computing = if now < self.hurry { blocking / HURRIED } else { blocking };
+        let patience = Patience { blocking, computing };
         let is_lively = |(worker, seen): (usize, &Seen)| match shared.idle.standing(worker) {
             Standing::Asleep => true,
-            Standing::Seated => now - seen.since < patience,
+            Standing::Seated => now - seen.since < computing,
             _ => false,
         };
         let mut anyone_lively = self.seen.iter().enumerate().any(is_lively);
@@ -124,13 +152,14 @@ impl Watch {
             }
             let remote = &shared.remotes[worker];
             let seen = &mut self.seen[worker];
-            if !seen.is_stuck(shared, remote, now, patience, anyone_lively) {
-                continue;
-            }
+            let Some(stuck) = seen.is_stuck(shared, remote, now, patience, anyone_lively) else { continue };
             let Some(given) = shared.idle.oust(worker) else { continue };
             // Whoever has the seat now will do what this one does not.
             anyone_lively = true;
             seen.is_ousted = true;
+            if stuck == Stuck::Computing {
+                self.hurry = now + TICK.as_nanos() as Nanos * Nanos::from(REMEMBERED);
+            }
             remote.stalled.store(shared.poller.tick(), Relaxed);
             remote.poke.store(true, Relaxed);
             seen.taken += shared.rescue(worker) + shared.show_work_of(worker);
@@ -201,32 +230,34 @@ impl Seen {
         stall::report(shared, stall, self.tick);
     }
 
-    /// Whether a worker that has a seat is to lose it.
+    /// In which way a worker that has a seat is stuck, if it is to lose it.
     fn is_stuck(
         &mut self,
         shared: &Shared,
         remote: &Remote,
         now: Nanos,
-        patience: Nanos,
+        patience: Patience,
         anyone_lively: bool,
-    ) -> bool {
+    ) -> Option<Stuck> {
         let again = was_stuck(shared, remote);
         let still = now - self.since;
-        if self.still == 0 || still < patience / 2 && !again {
-            return false;
+        if self.still == 0 || still < patience.least() / 2 && !again {
+            return None;
         }
         let thread = remote.os_thread.load(Relaxed);
         if os_thread::is_runnable(thread) != Some(true) {
             self.blocked += 1;
             // Twice, for everybody blocks for a moment now and then: on a page, or on a lock of the kernel's.
-            return self.blocked > 1 && (still >= patience || again);
+            let is_stuck = self.blocked > 1 && (still >= patience.blocking || again);
+            return is_stuck.then_some(Stuck::Blocking);
         }
         self.blocked = 0;
         // It computes, or would.
         let cpu = os_thread::cpu_time(thread);
         let before = *self.cpu.get_or_insert(cpu.unwrap_or_default());
         let ran = cpu.map(|cpu| cpu.saturating_sub(before));
-        let enough = if again { TICK } else { shared.stall_after / 4 };
-        still >= patience && !anyone_lively && ran.is_none_or(|ran| ran >= enough)
+        let enough = if again { TICK } else { Duration::from_nanos(patience.computing / 4) };
+        let is_stuck = still >= patience.computing && !anyone_lively && ran.is_none_or(|ran| ran >= enough);
+        is_stuck.then_some(Stuck::Computing)
     }
 }
