@@ -61,6 +61,7 @@
 //!   program that crosses the limit once becomes breadth-first and three times as slow (tried, with limits of 64 and 1024).
 //! - A woken task that drives out the run-next task, as in Go: it turns the order of several wakes round.
 
+mod aside;
 pub(crate) mod current;
 pub(crate) mod deadlock;
 pub(crate) mod dump;

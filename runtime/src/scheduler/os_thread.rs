@@ -4,6 +4,8 @@
 
 use std::{fs, time::Duration};
 
+use rustix::time::{ClockId, clock_gettime};
+
 fn read(thread: i32, file: &str) -> Option<String> {
     if thread == 0 {
         return None;
@@ -34,6 +36,20 @@ pub(super) fn blocked_in(thread: i32) -> Option<String> {
 
 /// For how long it has run. `None`: not known.
 pub(super) fn cpu_time(thread: i32) -> Option<Duration> {
+    schedstat(thread).map(|[ran, _]| ran)
+}
+
+/// For how long the calling one, whose number this is, has run or waited for a CPU. `None`: not known.
+pub(super) fn own_busy_time(thread: i32) -> Option<Duration> {
+    let [_, waited] = schedstat(thread)?;
+    // The other figure lags behind, by up to a tick of the kernel's, while the thread runs.
+    let ran = clock_gettime(ClockId::ThreadCPUTime);
+    Some(waited + Duration::new(ran.tv_sec.try_into().ok()?, ran.tv_nsec.try_into().ok()?))
+}
+
+fn schedstat(thread: i32) -> Option<[Duration; 2]> {
     let stat = read(thread, "schedstat")?;
-    stat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+    let mut nanos = stat.split_whitespace().map(str::parse);
+    let mut next = || nanos.next()?.ok().map(Duration::from_nanos);
+    Some([next()?, next()?])
 }

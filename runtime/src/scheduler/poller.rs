@@ -37,7 +37,7 @@ use std::{sync::Arc, time::Duration};
 
 use crossbeam_utils::CachePadded;
 
-use super::{EXITING, Shared, deadlock::Detector, sleeper::Sleeper, spares, watch::Watch};
+use super::{EXITING, RUNNING, Shared, deadlock::Detector, sleeper::Sleeper, spares, watch::Watch};
 use crate::{
     metrics,
     park::Batch,
@@ -145,7 +145,7 @@ pub(crate) fn main(shared: &Arc<Shared>) {
         polls = now;
         let limit = if quiet > QUIET_TICKS { detector.look(shared) } else { None };
         let deep = quiet > QUIET_TICKS && announce(shared);
-        let events = wait(shared, holding, if deep { limit } else { Some(TICK) });
+        let events = if deep { wait(shared, holding, limit) } else { wait_a_tick(shared, holding) };
         shared.poller.revoke_deep();
         if events && holding {
             // Whoever was woken for them may wait on the driver next.
@@ -166,6 +166,20 @@ pub(crate) fn main(shared: &Arc<Shared>) {
 fn announce(shared: &Shared) -> bool {
     shared.poller.announce_deep();
     shared.idle.awake() == 0 && !shared.shortage.load(Relaxed)
+}
+
+/// Sleeps for a tick, but for what is due meanwhile on workers without a seat. `true`: there was readiness.
+fn wait_a_tick(shared: &Shared, holding: bool) -> bool {
+    let end = shared.now() + TICK.as_nanos() as Nanos;
+    loop {
+        let until = shared.earliest_unseated().map_or(end, |next| next.min(end));
+        let timeout = Duration::from_nanos(until.saturating_sub(shared.now()));
+        let events = wait(shared, holding, Some(timeout));
+        shared.expire_unseated();
+        if events || shared.now() >= end || shared.phase.load(Relaxed) != RUNNING {
+            return events;
+        }
+    }
 }
 
 /// Sleeps, in the driver if it is ours to wait on. `true`: there was readiness.

@@ -58,6 +58,8 @@ pub(crate) struct Remote {
     pub(crate) hands: AtomicPtr<Hands<Header>>,
     /// The kernel's number of its OS thread.
     pub(crate) os_thread: AtomicI32,
+    /// Whether the task that it runs is to be judged when it suspends, see `aside.rs`.
+    pub(crate) accused: AtomicBool,
     /// The poller thread's tick at which it was last found stuck.
     pub(crate) stalled: AtomicU32,
     /// For the scan of stacks: where the thread-locals of its OS thread lie.
@@ -88,6 +90,7 @@ impl Default for Remote {
             counters: Counters::default(),
             hands: AtomicPtr::default(),
             os_thread: AtomicI32::new(0),
+            accused: AtomicBool::new(false),
             // Long ago.
             stalled: AtomicU32::new(u32::MAX / 2),
             #[cfg(stack_scan)]

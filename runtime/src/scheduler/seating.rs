@@ -14,13 +14,14 @@
 
 use crossbeam_deque::Steal;
 
-use super::{Shared, idle::Asked, seats::Standing, sleeper::Woke, worker::Worker};
+use super::{Shared, idle::Asked, poller::TICK, seats::Standing, sleeper::Woke, worker::Worker};
 use crate::{
     prim::atomic::{
         Ordering::{Relaxed, SeqCst},
         fence,
     },
     task::{TaskRef, header::NO_HOME},
+    timer::{Timers, wheel::Nanos},
 };
 
 /// How many tasks move to the injector at once: what comes of it must not keep a thread for long.
@@ -81,6 +82,11 @@ impl Worker {
         self.remote().poke.store(true, Relaxed);
         shared.rescue(self.index());
         shared.given(given);
+        if self.remote().timers.next_deadline().is_some_and(|at| at < shared.now() + TICK.as_nanos() as Nanos)
+        {
+            // Its sleep may be longer.
+            shared.poller.wake(shared);
+        }
         true
     }
 
@@ -94,6 +100,25 @@ impl Worker {
 }
 
 impl Shared {
+    /// The timers of workers that have no seat, and so may not look at them.
+    fn unseated_timers(&self) -> impl Iterator<Item = &Timers> {
+        let is_unseated =
+            |&worker: &usize| matches!(self.idle.standing(worker), Standing::Unseated | Standing::Queued);
+        (0..self.remotes.started()).filter(is_unseated).map(|worker| &self.remotes[worker].timers)
+    }
+
+    /// When the first of them is due.
+    pub(super) fn earliest_unseated(&self) -> Option<Nanos> {
+        self.unseated_timers().filter_map(Timers::next_deadline).min()
+    }
+
+    /// Fires them.
+    pub(super) fn expire_unseated(&self) {
+        for timers in self.unseated_timers() {
+            timers.expire_if_due(|| self.now());
+        }
+    }
+
     /// Somebody waits for a seat: asks one who has one to give it up at its next tick. A spare rather.
     fn ask_to_pass(&self) {
         let holder = (0..self.remotes.started()).rev().find(|&worker| {

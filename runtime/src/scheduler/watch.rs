@@ -17,7 +17,6 @@ use std::{sync::Arc, time::Duration};
 
 use super::{Shared, os_thread, poller::TICK, remotes::Remote, seats::Standing};
 use crate::{
-    park::Batch,
     prim::atomic::Ordering::Relaxed,
     stall::{self, Stall},
     timer::wheel::Nanos,
@@ -157,8 +156,9 @@ impl Watch {
             // Whoever has the seat now will do what this one does not.
             anyone_lively = true;
             seen.is_ousted = true;
-            if stuck == Stuck::Computing {
-                self.hurry = now + TICK.as_nanos() as Nanos * Nanos::from(REMEMBERED);
+            match stuck {
+                Stuck::Blocking => remote.accused.store(true, Relaxed),
+                Stuck::Computing => self.hurry = now + TICK.as_nanos() as Nanos * Nanos::from(REMEMBERED),
             }
             remote.stalled.store(shared.poller.tick(), Relaxed);
             remote.poke.store(true, Relaxed);
@@ -180,11 +180,7 @@ impl Watch {
 
 /// Does for a worker that is still what it would do itself.
 fn help(shared: &Shared, remote: &Remote, still: u32) {
-    if remote.timers.is_due(|| shared.now()) {
-        let mut ready = Batch::new();
-        remote.timers.expire(shared.now(), &mut ready);
-        ready.schedule();
-    }
+    remote.timers.expire_if_due(|| shared.now());
     if still.is_multiple_of(LONG_TICKS) {
         remote.poke.store(true, Relaxed);
     }

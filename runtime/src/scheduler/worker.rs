@@ -27,8 +27,8 @@ use std::{
 };
 
 use super::{
-    AGING, MAINTENANCE, RUNNING, STREAK, Shared, current, hands::Hands, remotes::Remote, seats::Standing,
-    world::is_stop,
+    AGING, MAINTENANCE, RUNNING, STREAK, Shared, aside::Aside, current, hands::Hands, remotes::Remote,
+    seats::Standing, world::is_stop,
 };
 use crate::{
     budget::BUDGET,
@@ -79,6 +79,8 @@ pub(crate) struct Worker {
     /// Why a resume takes care: how many suspended tasks may be in the middle of their unwinding (they stay with this worker, since the panic count is its
     /// OS thread's); and whether a sample is on its way, see `sample.rs`.
     pub(super) care: Cell<u32>,
+    /// Whether it has stepped aside for the task that runs.
+    pub(super) aside: Cell<Option<Aside>>,
     /// Our index, unless the next wake is to be a sample.
     pub(super) wakes_here: Cell<u32>,
     rng: Cell<u32>,
@@ -127,6 +129,7 @@ impl Worker {
             budget: Cell::new(BUDGET),
             no_suspend: Cell::new(0),
             care: Cell::new(0),
+            aside: Cell::new(None),
             wakes_here: Cell::new(index as u32),
             rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
             ids: Cell::new((0, 0)),
@@ -349,15 +352,7 @@ impl Worker {
 
     /// Fires the wheel. `true`: something became ready.
     pub(super) fn expire_timers(&self) -> bool {
-        let timers = &self.remote().timers;
-        if !timers.is_due(|| self.shared.now()) {
-            return false;
-        }
-        let mut ready = Batch::new();
-        timers.expire(self.shared.now(), &mut ready);
-        let any = !ready.is_empty();
-        ready.schedule();
-        any
+        self.remote().timers.expire_if_due(|| self.shared.now())
     }
 
     /// Looks at the driver without blocking. `true`: something became ready.
@@ -405,6 +400,9 @@ impl Worker {
             task.home.set(self.index as u32);
             if self.care.get() > 0 {
                 self.resume_with_care(&task);
+            }
+            if task.started().blocks.get() {
+                self.step_aside();
             }
             // It is in `hands` (R1).
             let _ = task.into_raw();
@@ -479,6 +477,9 @@ impl Worker {
             return self.settle_unwinding(task);
         }
         task.started().settle(self.shared.poller.clock());
+        if self.remote().accused.load(Relaxed) {
+            self.judge(task);
+        }
         if self.shared.roaming {
             task.home.set(NO_HOME);
         }

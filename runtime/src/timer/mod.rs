@@ -74,6 +74,18 @@ impl Timers {
         self.wheel.lock().len()
     }
 
+    /// Fires what is due. `true`: something became ready.
+    pub(crate) fn expire_if_due(&self, now: impl Fn() -> Nanos) -> bool {
+        if !self.is_due(&now) {
+            return false;
+        }
+        let mut ready = Batch::new();
+        self.expire(now(), &mut ready);
+        let any = !ready.is_empty();
+        ready.schedule();
+        any
+    }
+
     /// Claims every wait whose deadline has passed.
     pub(crate) fn expire(&self, now: Nanos, ready: &mut Batch) {
         let mut wheel = self.wheel.lock();
