@@ -93,8 +93,8 @@ impl Worker {
             if let Some(task) = self.steal(round) {
                 return Some(task);
             }
-            // When all others sleep, work can only come from outside, and that wakes.
-            if shared.idle.awake() <= 1 {
+            // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
+            if !self.has_peer_at_work() {
                 return None;
             }
             for _ in 0..FIRST_PAUSE << round {
@@ -105,6 +105,13 @@ impl Worker {
             }
         }
         None
+    }
+
+    /// Whether another worker runs that has a seat: one that has none shows its work in the injector.
+    fn has_peer_at_work(&self) -> bool {
+        let shared = self.shared();
+        (0..shared.remotes.started())
+            .any(|worker| worker != self.index() && shared.idle.standing(worker) == Standing::Seated)
     }
 
     /// One round over the others, from a random one on.
