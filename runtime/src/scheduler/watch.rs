@@ -104,9 +104,11 @@ impl Watch {
                 help(shared, remote, seen.still);
                 seen.tell(shared, worker, now);
             }
-            let has_seat = matches!(shared.idle.standing(worker), Standing::Seated | Standing::Asleep);
-            if !has_seat {
-                seen.taken += shared.show_work_of(worker);
+            match shared.idle.standing(worker) {
+                Standing::Seated | Standing::Asleep => {}
+                // What was placed there before its seat was seen to be gone.
+                Standing::Unseated => seen.taken += shared.rescue(worker) + shared.show_work_of(worker),
+                _ => seen.taken += shared.show_work_of(worker),
             }
         }
         if self.is_any_still() && shared.remotes.capacity() > 1 && self.does_work_wait(shared) {
