@@ -4,11 +4,14 @@
 use std::{
     convert::Infallible,
     panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicUsize, Ordering::SeqCst},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
+    },
     time::Duration,
 };
 
-use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_run, stress, wait_until};
+use crate::common::{Drops, ON_PURPOSE, OnDrop, each_config, each_mode, each_run, stress, wait_until};
 use sward::{
     cancel,
     sync::{Mutex, Semaphore, WaitGroup},
@@ -455,4 +458,65 @@ fn a_limit_may_be_anything_but_is_set_before_the_first_is_spawned() {
         let message = *late.unwrap_err().downcast::<&str>().unwrap();
         assert_eq!(message, "the limit of a scope is set once, before anything is spawned in it");
     });
+}
+
+/// Joins, by scope or by group, a green thread that is ended with the runtime. What it waits for begins when another is suspended in its
+/// unwinding, so that it is in doubt who unwinds and the wait is not ended.
+fn join_late(by_scope: bool, parked: Arc<AtomicBool>, unwinding: &AtomicBool) {
+    let park = move || {
+        parked.store(true, SeqCst);
+        thread::park();
+    };
+    if by_scope {
+        let _ = task::scope(|s| {
+            let child = s.spawn(|| ok(park()));
+            wait_until(|| unwinding.load(SeqCst));
+            ok(child.join())
+        });
+    } else {
+        let mut group = task::Group::new();
+        group.spawn(park);
+        wait_until(|| unwinding.load(SeqCst));
+        group.join_all();
+    }
+}
+
+fn join_as_the_runtime_ends(by_scope: bool) {
+    each_mode(1, |config| {
+        let runtime = config.build();
+        let [parked, unwinding, ended] = [(); 3].map(|()| Arc::new(AtomicBool::new(false)));
+        let joiner = runtime.handle().spawn({
+            let (parked, unwinding, ended) =
+                (Arc::clone(&parked), Arc::clone(&unwinding), Arc::clone(&ended));
+            move || {
+                let _ended = OnDrop(|| ended.store(true, SeqCst));
+                join_late(by_scope, parked, &unwinding);
+            }
+        });
+        wait_until(|| parked.load(SeqCst));
+        let unwinds = runtime.handle().spawn({
+            let unwinding = Arc::clone(&unwinding);
+            move || {
+                let _late = OnDrop(|| {
+                    unwinding.store(true, SeqCst);
+                    wait_until(|| ended.load(SeqCst));
+                });
+                panic!("{ON_PURPOSE}");
+            }
+        });
+        wait_until(|| unwinding.load(SeqCst) && joiner.thread().state() != thread::State::Runnable);
+        drop(runtime);
+        assert!(joiner.join().unwrap_err().is::<cancel::Cancelled>());
+        assert_eq!(*unwinds.join().unwrap_err().downcast::<String>().unwrap(), ON_PURPOSE);
+    });
+}
+
+#[test]
+fn who_joins_in_a_scope_as_the_runtime_ends_is_cancelled_also_while_another_unwinds() {
+    join_as_the_runtime_ends(true);
+}
+
+#[test]
+fn who_joins_a_group_as_the_runtime_ends_is_cancelled_also_while_another_unwinds() {
+    join_as_the_runtime_ends(false);
 }

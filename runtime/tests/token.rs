@@ -4,13 +4,13 @@ use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     sync::{
         Arc, Mutex,
-        atomic::{AtomicUsize, Ordering::SeqCst},
+        atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
     },
 };
 
-use crate::common::{ON_PURPOSE, each_run, quiet_panics};
+use crate::common::{ON_PURPOSE, each_run, quiet_panics, stress};
 use sward_runtime::{
-    cancel::{Registration, Token},
+    cancel::{self, Registration, Token},
     thread,
 };
 
@@ -76,4 +76,32 @@ fn a_long_chain_of_children_is_dropped() {
         token = token.child();
     }
     drop(token);
+}
+
+#[test]
+fn a_call_is_due_as_soon_as_its_token_says_that_it_is_cancelled() {
+    for _ in 0..stress(50) {
+        let token = Token::new();
+        // Which the canceller comes to first.
+        let children: Vec<Token> = (0..1_000).map(|_| token.child()).collect();
+        let is_bound = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            let waits = scope.spawn(|| {
+                let result = token.run(|| {
+                    is_bound.store(true, SeqCst);
+                    while !token.is_cancelled() {
+                        std::hint::spin_loop();
+                    }
+                    cancel::is_due()
+                });
+                assert!(result.unwrap());
+            });
+            while !is_bound.load(SeqCst) {
+                std::hint::spin_loop();
+            }
+            token.cancel();
+            waits.join().unwrap();
+        });
+        assert!(children.iter().all(Token::is_cancelled));
+    }
 }

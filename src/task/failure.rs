@@ -2,7 +2,10 @@
 
 use std::{any::Any, error::Error, fmt, panic::Location};
 
-use sward_runtime::{cancel::Cancelled, thread::Thread};
+use sward_runtime::{
+    cancel::{self, Cancelled},
+    thread::Thread,
+};
 
 /// Why a green thread did not return.
 ///
@@ -35,7 +38,8 @@ impl Failure {
         Self::Panicked(Panic { payload, thread })
     }
 
-    /// Unwinds the caller as it unwound: with the payload of its panic.
+    /// Unwinds the caller as it unwound: with the payload of its panic. Of one that was cancelled, as cancelled if the caller is to end as well,
+    /// and else with a panic that says so.
     ///
     /// # Panics
     ///
@@ -43,8 +47,20 @@ impl Failure {
     pub fn resume(self) -> ! {
         match self {
             Self::Panicked(panic) => panic.resume(),
-            Self::Cancelled => panic!("a green thread that was waited for was cancelled"),
+            Self::Cancelled => {
+                unwind_if_to_end();
+                panic!("a green thread that was waited for was cancelled")
+            }
         }
+    }
+}
+
+/// Unwinds the caller, silently, if it is to end itself: as its runtime ends others are cancelled too, and it may learn that first.
+pub(super) fn unwind_if_to_end() {
+    cancel::check();
+    // It may be in doubt whether a wait here could be ended; but there is no value to go on with.
+    if cancel::is_to_end() {
+        cancel::unwind();
     }
 }
 

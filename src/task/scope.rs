@@ -22,12 +22,12 @@ use std::{
 
 use parking_lot::Mutex;
 use sward_runtime::{
-    cancel::{self, Cancellable, Cancelled, Token},
+    cancel::{Cancellable, Cancelled, Token},
     thread::{self, ScopedJoinHandle, Thread},
 };
 use sward_sync::{Semaphore, WaitGroup};
 
-use super::local;
+use super::{failure, local};
 
 /// How one of a scope failed.
 enum Failed<E> {
@@ -258,7 +258,7 @@ impl<R> Handle<'_, R> {
         if let Ok(Some(value)) = self.0.join() {
             return value;
         }
-        cancel::check();
+        failure::unwind_if_to_end();
         panic!("the green thread that is joined was cancelled");
     }
 

@@ -19,6 +19,8 @@
 //! - **B3** A slot is the registry of the waker in it, in the sense of `park.rs`, W1: it is claimed under the slot's lock, and its wait takes it
 //!   out under that lock before its frame ends.
 //! - **B4** Under the slot's lock either the canceller finds the waker, or the waiter finds the slot cancelled.
+//! - **B5** A bound is due from when its token says that it is cancelled, which is before the canceller comes to the slots. So whoever has
+//!   learnt of the cancellation from a thread that it has ended is due as well.
 //!
 //! A bound is *in effect* if no shield was entered since: if as many are entered as at its beginning. Shields and bounds nest, so these are
 //! the innermost ones.
@@ -55,7 +57,7 @@ use std::{
     time::Instant,
 };
 
-use super::CAN_UNWIND;
+use super::{CAN_UNWIND, Token};
 use crate::{
     park::{Outcome, Waiter, Waker},
     prim::{self, Mutex},
@@ -77,14 +79,16 @@ pub(crate) struct Bound {
 /// What makes a bound due.
 pub(super) enum Limit {
     Deadline(Instant),
-    Token(Arc<Slot>),
+    /// The token finds the wait in the slot.
+    Token(Arc<Slot>, Token),
 }
 
 impl Limit {
     fn is_reached(&self) -> bool {
         match self {
             Self::Deadline(deadline) => *deadline <= seam::now(),
-            Self::Token(slot) => slot.is_cancelled(),
+            // Not the slot, which its canceller may not have come to while others already see that the token is cancelled (B5).
+            Self::Token(_, token) => token.is_cancelled(),
         }
     }
 }
@@ -200,7 +204,7 @@ pub(super) fn due() -> Option<Passed> {
 pub(crate) fn deadline() -> Option<Instant> {
     let deadlines = uncovered().filter_map(|bound| match &bound.limit {
         Limit::Deadline(deadline) => Some(*deadline),
-        Limit::Token(_) => None,
+        Limit::Token(..) => None,
     });
     deadlines.min().filter(|_| is_calm())
 }
@@ -214,7 +218,7 @@ pub(crate) fn enter(waiter: &Waiter) -> Option<Entered> {
 
 fn slots<'a>() -> impl Iterator<Item = &'a Slot> {
     uncovered().filter_map(|bound| match &bound.limit {
-        Limit::Token(slot) => Some(&**slot),
+        Limit::Token(slot, _) => Some(&**slot),
         Limit::Deadline(_) => None,
     })
 }
@@ -273,11 +277,6 @@ impl Slot {
     #[must_use]
     pub fn new(outcome: Outcome) -> Arc<Self> {
         Arc::new(Self { outcome, state: Mutex::new(State { cancelled: false, waker: None }) })
-    }
-
-    /// Whether waits are to end.
-    pub(super) fn is_cancelled(&self) -> bool {
-        self.state.lock().cancelled
     }
 
     /// A wait begins, to be ended by [`cancel`](Self::cancel). `false`: that has been called already.

@@ -69,9 +69,8 @@ impl Error for Cancelled {}
 /// [`Outcome::Cancelled`](crate::park::Outcome) and have taken themselves off every list.
 pub fn unwind() -> ! {
     // The shields are as at the wait, and nothing that was due is not due any more.
-    let is_to_end = |task: &Header| task.is_to_end() && task.started().shields.get() == 0;
     let task = current::task();
-    let passed = if task.is_some_and(is_to_end) { None } else { bound::due() };
+    let passed = if task.is_some_and(is_task_to_end) { None } else { bound::due() };
     if let Some(task) = task {
         task.started().set_unwinding(true);
     }
@@ -97,6 +96,18 @@ pub fn unwind() -> ! {
 #[must_use]
 pub fn is_due() -> bool {
     current::task().is_some_and(Header::is_cancel_due) || bound::is_due()
+}
+
+/// As [`is_due`], but `true` as well where no wait is ended because it cannot be told whether the thread unwinds already. For who has
+/// nothing to go on with, and has to [`unwind`] in any case. No part of the API.
+#[doc(hidden)]
+#[must_use]
+pub fn is_to_end() -> bool {
+    current::task().is_some_and(is_task_to_end) || bound::due().is_some()
+}
+
+fn is_task_to_end(task: &Header) -> bool {
+    task.is_to_end() && task.started().shields.get() == 0
 }
 
 /// As [`unwind`], for a wait that can end with an error: where nothing can unwind, returns that.

@@ -315,7 +315,7 @@ impl Token {
     pub fn run<R>(&self, f: impl FnOnce() -> R) -> Result<R, Cancelled> {
         let slot = Slot::new(Outcome::Cancelled);
         let _registration = self.register(Duty::End(Arc::clone(&slot))).map_err(|_| Cancelled::new())?;
-        bound::within(Limit::Token(slot), f).map_err(|_| Cancelled::new())
+        bound::within(Limit::Token(slot, self.clone()), f).map_err(|_| Cancelled::new())
     }
 
     /// Waits until the token is cancelled.
