@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::bench::{self, Bench, Context};
+use crate::soak::{self, Mode, Soak};
 use crate::subject::{Kind, Role};
 
 pub(crate) const HELP: &str = "\
@@ -17,6 +18,7 @@ usage: sward-benches [OPTIONS]              the server benchmark, about a minute
        sward-benches list                   the names, and what each measures
        sward-benches page JSON MARKDOWN     a page of a stored run, with a picture beside it
        sward-benches instructions [NAME...] instructions for each operation, counted by callgrind
+       sward-benches soak [NAME...]         a mixed load, or these of it, under which nothing may get lost
 
 options:
   --workers N    only with N workers (default: once with 1, once with all)
@@ -28,6 +30,12 @@ options:
   --go PATH      the Go tool that builds the Go peer (default: go)
   --python PATH  the interpreter of the Python peers, such as that of a venv (default: python3)
   --help         this
+
+options of soak, beside --workers:
+  --minutes M    for how long (default: 2)
+  --seed S       the choices of the run that printed it (default: others each time)
+  --mode MODE    only anchored, or only roaming
+  --episode N    begin with this episode (default: 0)
 ";
 
 /// What was asked for.
@@ -47,6 +55,7 @@ pub(crate) enum Command {
         benches: Vec<&'static Bench>,
         options: Options,
     },
+    Soak(Soak),
     /// A child process: measure once.
     Measure {
         bench: &'static Bench,
@@ -105,6 +114,7 @@ impl UsageError {
 pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Result<Command, UsageError> {
     let mut parser = lexopt::Parser::from_args(args);
     let mut options = Options::default();
+    let mut soaking = soak::Options::default();
     let mut words = Vec::new();
     while let Some(arg) = parser.next()? {
         match arg {
@@ -117,12 +127,35 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             Long("worse") => options.worse = Some(share("--worse", &parser.value()?)?),
             Long("go") => options.go = Some(parser.value()?.into()),
             Long("python") => options.python = Some(parser.value()?.into()),
+            Long("minutes") => soaking.minutes = Some(share("--minutes", &parser.value()?)?),
+            Long("seed") => soaking.seed = Some(whole("--seed", &parser.value()?)?),
+            Long("mode") => soaking.mode = Some(mode(&parser.value()?.string()?)?),
+            Long("episode") => soaking.episode = Some(whole("--episode", &parser.value()?)?),
             Value(word) => words.push(word.string()?),
             other => return Err(other.unexpected().into()),
         }
     }
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    match words[..] {
+    if let ["soak", names @ ..] = &words[..] {
+        return soak(names, options, soaking);
+    }
+    if soaking != soak::Options::default() {
+        return Err(UsageError::new("--minutes, --seed, --mode and --episode are options of soak"));
+    }
+    command(&words, options)
+}
+
+fn soak(names: &[&str], options: Options, soaking: soak::Options) -> Result<Command, UsageError> {
+    let only_workers = Options { workers: None, ..options.clone() };
+    if only_workers != Options::default() {
+        return Err(UsageError::new("soak has no options but --workers and its own"));
+    }
+    Ok(Command::Soak(Soak::new(names, soaking, options.workers)?))
+}
+
+/// What words and options say that are not soak's.
+fn command(words: &[&str], options: Options) -> Result<Command, UsageError> {
+    match *words {
         [] => Ok(Command::Run { benches: bench::find(bench::MAIN), options }),
         ["list"] if options == Options::default() => Ok(Command::List),
         ["list"] => Err(UsageError::new("list takes no options")),
@@ -157,9 +190,9 @@ pub(crate) fn parse(args: impl IntoIterator<Item = impl Into<OsString>>) -> Resu
             let role = Role::find(role).ok_or_else(|| UsageError::new("no such server"))?;
             Ok(Command::Serve { role, context })
         }
-        [word, ..] => {
-            Err(UsageError(format!("unknown command {word:?}; there are run, list, page and instructions")))
-        }
+        [word, ..] => Err(UsageError(format!(
+            "unknown command {word:?}; there are run, list, page, instructions and soak"
+        ))),
     }
 }
 
@@ -173,6 +206,15 @@ fn context(kind: &str, workers: &str, iterations: &str) -> Result<Context, Usage
 fn positive(what: &str, value: &OsString) -> Result<usize, UsageError> {
     let number = value.to_str().and_then(|text| text.parse().ok()).filter(|&number| number > 0);
     number.ok_or_else(|| UsageError(format!("{what} must be a whole number from 1 on, not {value:?}")))
+}
+
+fn whole(what: &str, value: &OsString) -> Result<u64, UsageError> {
+    let number = value.to_str().and_then(|text| text.parse().ok());
+    number.ok_or_else(|| UsageError(format!("{what} must be a whole number, not {value:?}")))
+}
+
+fn mode(name: &str) -> Result<Mode, UsageError> {
+    Mode::find(name).ok_or_else(|| UsageError(format!("--mode must be anchored or roaming, not {name:?}")))
 }
 
 fn share(what: &str, value: &OsString) -> Result<f64, UsageError> {
@@ -282,6 +324,20 @@ mod tests {
         let command = parse("instructions fib --check before.json".split_whitespace());
         let Ok(Command::Instructions { names, options }) = command else { panic!("{command:?}") };
         assert_eq!((names, options.check), (vec!["fib".into()], Some("before.json".into())));
+    }
+
+    #[test]
+    fn a_soak_has_options_of_its_own() {
+        let line = "soak --minutes 0.5 timers --seed 7 --workers 3 --mode roaming --episode 4 echo";
+        let options =
+            soak::Options { minutes: Some(0.5), seed: Some(7), mode: Some(Mode::Roaming), episode: Some(4) };
+        let expected = Soak::new(&["timers", "echo"], options, Some(3)).expect("there are such loads");
+        assert_eq!(parse(line.split_whitespace()), Ok(Command::Soak(expected)));
+        assert!(error("soak nonsense").contains("\"nonsense\""));
+        assert!(error("soak --rounds 2").contains("no options but"));
+        assert!(error("soak --mode sideways").contains("\"sideways\""));
+        assert!(error("soak --seed many").contains("\"many\""));
+        assert!(error("run fib --seed 2").contains("soak"));
     }
 
     #[test]

@@ -7,7 +7,7 @@
 //! [`subject`] has sward and its peers behind one trait, [`runner`] starts a child process for each measurement,
 //! [`report`] prints what they found and [`check`] compares it with what was found before; [`page`] and [`chart`]
 //! make a page of it. [`instructions`] counts what
-//! the others time.
+//! the others time. [`soak`] measures nothing: it looks for what gets lost under a mixed load of minutes.
 
 #![expect(clippy::print_stdout, clippy::print_stderr, reason = "a benchmark is there to print its results")]
 
@@ -31,6 +31,7 @@ mod relay;
 mod report;
 mod runner;
 mod server;
+mod soak;
 mod stored;
 mod subject;
 mod sys;
@@ -68,6 +69,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         Command::Instructions { names, options } => count_instructions(&names, &options),
+        Command::Soak(soak) => soak.run(),
         Command::Page { stored, page } => make_page(&stored, &page).map(|()| ExitCode::SUCCESS),
         Command::Run { benches, options } => run(benches, &options),
         Command::Measure { bench, context } => {

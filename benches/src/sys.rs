@@ -150,3 +150,30 @@ pub(crate) fn confine(_cpus: &[usize]) -> Result<()> {
 pub(crate) fn available() -> usize {
     std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
 }
+
+/// Gives back to the kernel what the allocator keeps, as far as it can.
+pub(crate) fn trim_heap() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: it has no preconditions.
+    unsafe {
+        libc::malloc_trim(0);
+    }
+}
+
+/// Has the allocator keep few separate heaps, whose number would otherwise depend on which threads happened to meet.
+pub(crate) fn few_heaps() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: sets a number of the allocator.
+    unsafe {
+        libc::mallopt(libc::M_ARENA_MAX, 2);
+    }
+}
+
+/// Whether there are child processes, running or not yet waited for.
+pub(crate) fn has_children() -> bool {
+    let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();
+    let flags = libc::WEXITED | libc::WNOHANG | libc::WNOWAIT;
+    // SAFETY: `info` is a valid place for one `siginfo_t`.
+    let failed = unsafe { libc::waitid(libc::P_ALL, 0, info.as_mut_ptr(), flags) } != 0;
+    !(failed && std::io::Error::last_os_error().raw_os_error() == Some(libc::ECHILD))
+}

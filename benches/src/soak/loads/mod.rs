@@ -1,0 +1,77 @@
+//! The loads: one file for each, or for a few that are alike.
+
+mod broadcasts;
+mod cancels;
+mod channels;
+mod dumps;
+mod echo;
+mod files;
+mod groups;
+mod hogs;
+mod limits;
+mod locks;
+mod meetings;
+mod outside;
+mod panics;
+mod processes;
+mod runtimes;
+mod selects;
+mod timers;
+mod trees;
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::context::Ctx;
+
+/// One kind of work, in one episode.
+pub(crate) trait Load: Send + Sync {
+    /// Works until `ctx.is_over()`. Called on a green thread.
+    fn run(&self, ctx: &Ctx);
+
+    /// Looks at what must hold when all has come to an end, or was unwound. Called on an OS thread; nothing else runs any more.
+    fn check(&self, _ctx: &Ctx) {}
+}
+
+/// A load in the table.
+pub(crate) struct Entry {
+    pub(crate) name: &'static str,
+    pub(crate) new: fn() -> Arc<dyn Load>,
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name)
+    }
+}
+
+/// Fresh, as each episode has it.
+fn fresh<L: Load + Default + 'static>() -> Arc<dyn Load> {
+    Arc::new(L::default())
+}
+
+/// All of them.
+pub(crate) const ALL: &[Entry] = &[
+    Entry { name: "broadcasts", new: fresh::<broadcasts::Broadcasts> },
+    Entry { name: "cancels", new: fresh::<cancels::Cancels> },
+    Entry { name: "channels", new: fresh::<channels::Channels> },
+    Entry { name: "dumps", new: fresh::<dumps::Dumps> },
+    Entry { name: "echo", new: fresh::<echo::Echo> },
+    Entry { name: "files", new: fresh::<files::Files> },
+    Entry { name: "groups", new: fresh::<groups::Groups> },
+    Entry { name: "hogs", new: fresh::<hogs::Hogs> },
+    Entry { name: "limits", new: fresh::<limits::Limits> },
+    Entry { name: "locks", new: fresh::<locks::Locks> },
+    Entry { name: "meetings", new: fresh::<meetings::Meetings> },
+    Entry { name: "outside", new: fresh::<outside::Outside> },
+    Entry { name: "panics", new: fresh::<panics::Panics> },
+    Entry { name: "processes", new: fresh::<processes::Processes> },
+    Entry { name: "runtimes", new: fresh::<runtimes::Runtimes> },
+    Entry { name: "selects", new: fresh::<selects::Selects> },
+    Entry { name: "timers", new: fresh::<timers::Timers> },
+    Entry { name: "trees", new: fresh::<trees::Trees> },
+];
+
+/// What a panic carries that a load provokes.
+#[derive(Debug, PartialEq)]
+pub(crate) struct OnPurpose(pub(crate) u64);
