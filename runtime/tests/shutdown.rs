@@ -326,12 +326,12 @@ fn destructors_of_locals_and_of_results_may_wait_during_the_end() {
 }
 
 #[test]
-fn a_wait_that_began_beside_an_unwinding_one_is_cancelled_too() {
+fn waits_that_began_beside_an_unwinding_one_are_cancelled_too() {
     each_mode(1, |config| {
         crate::common::quiet_panics();
         let runtime = config.build();
         let drops = Drops::new();
-        let token = drops.token();
+        let tokens = [drops.token(), drops.token()];
         runtime.run(|| {
             let (unwinding, unwind) = (Arc::new(AtomicBool::new(false)), thread::current());
             let theirs = Arc::clone(&unwinding);
@@ -345,21 +345,23 @@ fn a_wait_that_began_beside_an_unwinding_one_is_cancelled_too() {
             });
             thread::park();
             assert!(unwinding.load(SeqCst));
-            // Its wait begins while the worker's panic count is not zero.
-            let started = Arc::new(AtomicBool::new(false));
-            let theirs = Arc::clone(&started);
-            thread::spawn(move || {
-                let _token = token;
-                theirs.store(true, SeqCst);
-                thread::park();
-            });
-            wait_until(|| started.load(SeqCst));
+            // Their waits begin while the worker's panic count is not zero.
+            let started = Arc::new(AtomicUsize::new(0));
+            for (limit, token) in [None, Some(Duration::from_secs(3600))].into_iter().zip(tokens) {
+                let theirs = Arc::clone(&started);
+                thread::spawn(move || {
+                    let _token = token;
+                    theirs.fetch_add(1, SeqCst);
+                    limit.map_or_else(thread::park, thread::sleep);
+                });
+            }
+            wait_until(|| started.load(SeqCst) == 2);
             panics.thread().unpark();
             let ended: std::thread::Result<()> = panics.join();
             assert!(ended.is_err());
         });
         drop(runtime);
-        assert_eq!(drops.count(), 1);
+        assert_eq!(drops.count(), 2);
     });
 }
 

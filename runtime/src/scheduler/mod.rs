@@ -49,7 +49,7 @@
 //! | `ends` | Release, its worker | Acquire, `live`: the spawns of what has ended |
 //! | `spawns`, `tick`, `poke`, `polls`, `injected`, `shortage` | Relaxed | Relaxed: hints, looked at again |
 //! | `hands` | Release, its worker as it begins | Acquire, who looks while others stand: what lies there |
-//! | `local`, `os_thread`, `stalled`, `accused`, `runs` | Relaxed | Relaxed: figures and hints |
+//! | `local`, `os_thread`, `stalled`, `accused`, `unwinds`, `runs` | Relaxed | Relaxed: figures and hints |
 //! | `phase` | Relaxed, under the world's lock | Relaxed; see `shutdown.rs` |
 //! | `polling` | swap Acquire, store Release | the swap: one blocks in the driver at a time |
 //!

@@ -58,6 +58,8 @@ pub(crate) struct Remote {
     pub(crate) hands: AtomicPtr<Hands<Header>>,
     /// The kernel's number of its OS thread.
     pub(crate) os_thread: AtomicI32,
+    /// Whether a task of it was in the middle of its unwinding when it stopped last.
+    pub(crate) unwinds: AtomicBool,
     /// Whether the task that it runs is to be judged when it suspends, see `aside.rs`.
     pub(crate) accused: AtomicBool,
     /// The poller thread's tick at which it was last found stuck.
@@ -90,6 +92,7 @@ impl Default for Remote {
             counters: Counters::default(),
             hands: AtomicPtr::default(),
             os_thread: AtomicI32::new(0),
+            unwinds: AtomicBool::new(false),
             accused: AtomicBool::new(false),
             // Long ago.
             stalled: AtomicU32::new(u32::MAX / 2),

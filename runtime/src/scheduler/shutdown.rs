@@ -16,7 +16,8 @@
 //!
 //! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped, or all but those that have not come to a
 //!    switch for [`PATIENCE`]: the ender has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
-//!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left. 4. What is left stands still: it is stopped again, and doubtful waits are cancelled too.
+//!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left. 4. What is left stands still: it is stopped again, and the doubtful waits are cancelled that are
+//!    in doubt no more, or all of them if no deadline is ahead either.
 //!
 //! A worker that does not stop may be in a foreign call that waits for what another task has: so the others are not kept waiting for it. As it goes on it obeys the phase
 //! that it finds.
@@ -27,6 +28,8 @@
 //! - **X3** If all have stopped, a wait that began before `DRAINING` was seen in X1, and one that begins after it sees the phase. If not, each task that has started, and
 //!   each that a worker has its hands on, is cancelled as a whole, which no wait of it escapes (S6 of `state.rs`); any other starts on a worker that saw `STOPPING`
 //!   before or the phase after it (T3 of `hands.rs`). None is missed.
+//! - **X7** A wait is doubtful if another task of its worker was suspended in the middle of its unwinding as it began. Both stay with that worker. So if the worker has
+//!   stopped and its OS thread is not panicking, neither unwinds.
 //! - **X6** A task that is cancelled is alive: by X1; or, if it ends in the hands of a worker that has not stopped, since that stops
 //!   before it takes the task apart (T2 of `hands.rs`).
 //!
@@ -83,9 +86,9 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
             std::mem::forget(Arc::clone(shared));
         } else {
             cancel_all(shared, false);
-            while !drain(shared) {
+            while let Some(left) = drain(shared) {
                 change_phase(shared, PAUSING);
-                cancel_all(shared, true);
+                cancel_all(shared, left == Left::ForEver);
             }
         }
     }
@@ -105,10 +108,23 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     }
 }
 
-/// Stops the workers, and cancels every wait that may be cancelled (X3), and the doubtful ones too if `doubtful`.
+/// What stands still as the runtime ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Left {
+    /// There is a deadline ahead.
+    UntilDeadline,
+    ForEver,
+}
+
+/// Stops the workers, and cancels every wait that may be cancelled (X3), and those that are still doubtful (X7) too if `doubtful`.
 fn cancel_all(shared: &Shared, doubtful: bool) {
     let mut busy = Vec::new();
     let any_busy = until_stopped(shared, Some(Instant::now() + PATIENCE)) > 0;
+    let is_calm = |task: &Header| {
+        let remotes = &shared.remotes;
+        let home = task.home.get() as usize;
+        home < remotes.started() && !remotes[home].unwinds.load(Relaxed)
+    };
     if any_busy && heavy_fence() {
         busy = busy_workers(shared);
     } else if any_busy {
@@ -119,11 +135,14 @@ fn cancel_all(shared: &Shared, doubtful: bool) {
     let mut cancel = |task: *mut Header| {
         let Some(task) = NonNull::new(task) else { return };
         // SAFETY: it is alive (X6).
-        let state = unsafe { &task.as_ref().state };
+        let task = unsafe { task.as_ref() };
+        let state = &task.state;
+        // If all have stopped, nobody changes its home.
+        let doubtful = doubtful || !any_busy && is_calm(task);
         let whole = if busy.is_empty() { Claim::Lost } else { state.cancel() };
         if whole == Claim::Parked || state.claim_cancelled(doubtful) == Claim::Parked {
             // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
-            batch.push(Claimed::of_task(unsafe { TaskRef::from_raw(task) }));
+            batch.push(Claimed::of_task(unsafe { TaskRef::from_raw(task.ptr()) }));
         }
     };
     // One may be about to start, on a stack that is not seen yet.
@@ -138,8 +157,8 @@ fn cancel_all(shared: &Shared, doubtful: bool) {
     batch.schedule();
 }
 
-/// Lets the workers go on until no task is left. `false`: what is left is stuck, with everybody asleep and no deadline ahead.
-fn drain(shared: &Shared) -> bool {
+/// Lets the workers go on until no task is left, or what is left is stuck, with everybody asleep.
+fn drain(shared: &Shared) -> Option<Left> {
     change_phase(shared, DRAINING);
     wake_all(shared);
     let mut stops = shared.world.stops.lock();
@@ -147,9 +166,9 @@ fn drain(shared: &Shared) -> bool {
         let timed_out = shared.world.changed.wait_for(&mut stops, STUCK_AFTER).timed_out();
         let asleep = shared.idle.awake() == 0;
         let deadlines = || shared.remotes.iter().any(|remote| remote.timers.next_deadline().is_some());
-        if timed_out && asleep && !deadlines() {
-            return shared.live() == 0;
+        if timed_out && asleep && shared.live() > 0 {
+            return Some(if deadlines() { Left::UntilDeadline } else { Left::ForEver });
         }
     }
-    true
+    None
 }

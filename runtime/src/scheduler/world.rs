@@ -81,6 +81,7 @@ impl Worker {
                 let mut stops = world.stops.lock();
                 // It may have changed since, even to the last one.
                 if is_stop(shared.phase.load(Relaxed)) {
+                    self.remote().unwinds.store(std::thread::panicking(), Relaxed);
                     stops.stopped.push(self.index());
                     world.changed.notify_all();
                     let changes = stops.changes;
