@@ -6,7 +6,7 @@ use std::{
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
         mpsc,
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use crate::common::{Config, Drops, OnDrop, each_config, stress, until_os_threads_are_gone, wait_until};
@@ -192,5 +192,31 @@ fn those_who_block_now_and_then_end_too() {
             handles.into_iter().for_each(|handle| assert!(handle.join().is_err()));
             assert!(blocked.join().unwrap());
         }
+    });
+}
+
+/// Its worker has no seat any more, and sleeps as soon as it has ended.
+#[test]
+fn when_the_last_to_end_comes_back_from_a_call_nobody_waits_any_longer() {
+    each_config(|config| {
+        // An end that is not told of it waits for twice as long. More than once, since an OS thread can lose its CPU.
+        let long = Duration::from_millis(500);
+        while {
+            let runtime = config.build();
+            let (senders, blocked): (Vec<_>, Vec<_>) =
+                (0..config.workers).map(|_| block(&runtime, How::Call)).unzip();
+            // It can run only where one of them has lost its seat, and goes once the others are all that is left.
+            let other = runtime.handle().spawn(thread::park);
+            wait_until(|| matches!(other.thread().state(), thread::State::Waiting(_)));
+            let handle = runtime.handle().clone();
+            let releaser = std::thread::spawn(move || {
+                wait_until(|| handle.live() == blocked.len());
+                drop(senders);
+                blocked.into_iter().for_each(|handle| assert!(handle.join().unwrap()));
+                Instant::now()
+            });
+            drop(runtime);
+            releaser.join().unwrap().elapsed() >= long
+        } {}
     });
 }

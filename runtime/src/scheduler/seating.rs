@@ -47,6 +47,9 @@ impl Worker {
         if self.has_home_work() {
             return self.wait_for_seat();
         }
+        if shared.is_draining() {
+            self.tell_if_drained();
+        }
         self.sleep();
         false
     }

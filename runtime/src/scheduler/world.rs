@@ -92,16 +92,22 @@ impl Worker {
                 true
             }
             DRAINING => {
-                // Of two workers that end the last two tasks at once, one must see both ends.
-                fence(SeqCst);
-                if shared.live() == 0 {
-                    // Under the lock, so that the stopper is either before its look or in its wait.
-                    let _stops = world.stops.lock();
-                    world.changed.notify_all();
-                }
+                self.tell_if_drained();
                 true
             }
             phase => phase == RUNNING,
+        }
+    }
+
+    /// Tells the stopper, in `DRAINING`, if no task is left. Whoever ends a task does so before it sleeps.
+    pub(super) fn tell_if_drained(&self) {
+        let shared = self.shared();
+        // Of two workers that end the last two tasks at once, one must see both ends.
+        fence(SeqCst);
+        if shared.live() == 0 {
+            // Under the lock, so that the stopper is either before its look or in its wait.
+            let _stops = shared.world.stops.lock();
+            shared.world.changed.notify_all();
         }
     }
 }
