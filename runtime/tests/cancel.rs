@@ -473,9 +473,12 @@ fn a_shield_covers_the_tokens_outside_and_not_those_inside() {
         let (theirs, their_inside) = (outside.clone(), inside.clone());
         let steps = Arc::new(AtomicUsize::new(0));
         let counted = Arc::clone(&steps);
-        let handle = started(move || {
+        let is_shielded = Arc::new(AtomicBool::new(false));
+        let shielded = Arc::clone(&is_shielded);
+        let handle = thread::spawn(move || {
             theirs.run(|| {
                 cancel::shield(|| {
+                    shielded.store(true, SeqCst);
                     assert!(their_inside.run(thread::park).is_err());
                     counted.fetch_add(1, SeqCst);
                     thread::yield_now();
@@ -485,6 +488,8 @@ fn a_shield_covers_the_tokens_outside_and_not_those_inside() {
                 counted.fetch_add(1, SeqCst);
             })
         });
+        // Earlier, the token would end what is outside the shield.
+        wait_until(|| is_shielded.load(SeqCst));
         outside.cancel();
         handle.cancel();
         thread::sleep(Duration::from_millis(1));
