@@ -13,7 +13,7 @@ use std::{
 use crate::common::{each_config, each_mode, each_runtime, os_thread_id, stress, wait_until};
 use sward_runtime::{
     park::WaitReason,
-    runtime::{self, Builder, Dump, Handle, ThreadDump},
+    runtime::{self, Builder, Dump, Handle, Runtime, ThreadDump},
     thread::{self, State, Thread},
 };
 
@@ -76,6 +76,117 @@ fn those_that_have_not_started_are_counted() {
         });
         assert!(told.contains("alive, on 1 workers"), "{told}");
         assert_eq!(dumped.busy, 0);
+    });
+}
+
+/// Something on each worker that neither waits nor yields, so that nothing else starts.
+struct Hogs {
+    stop: Arc<AtomicBool>,
+    all: Vec<thread::JoinHandle<()>>,
+}
+
+impl Hogs {
+    /// Also gives what one of them has spawned, three green threads that end at once; the last is the latest.
+    fn new(runtime: &Runtime) -> (Self, Vec<thread::JoinHandle<()>>) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (workers, running) = (runtime.handle().workers(), Arc::new(AtomicUsize::new(0)));
+        let (give, given) = std::sync::mpsc::channel();
+        let hog = |number| {
+            let (stop, running, give) = (Arc::clone(&stop), Arc::clone(&running), give.clone());
+            move || {
+                running.fetch_add(1, SeqCst);
+                if number == 0 {
+                    while running.load(SeqCst) < workers {
+                        std::thread::yield_now();
+                    }
+                    let spawn = |name: &str| thread::Builder::new().name(name.into()).spawn(|| ()).unwrap();
+                    give.send(["first", "second", "third"].map(spawn)).unwrap();
+                }
+                while !stop.load(SeqCst) {
+                    std::thread::yield_now();
+                }
+            }
+        };
+        let all = (0..workers).map(|number| runtime.handle().spawn(hog(number))).collect();
+        (Self { stop, all }, given.recv().unwrap().into())
+    }
+
+    fn end(self) {
+        self.stop.store(true, SeqCst);
+        self.all.into_iter().for_each(|hog| hog.join().unwrap());
+    }
+}
+
+fn is_told_as_fresh(dump: &Dump, thread: &Thread) -> bool {
+    let found = dump.threads.iter().find(|found| found.id == thread.id());
+    found.is_some_and(|found| found.state == State::Waiting(WaitReason::NotStarted))
+}
+
+#[test]
+fn those_that_have_not_started_are_told_wherever_they_stand() {
+    each_config(|config| {
+        let runtime = config.builder().max_spares(0).build().unwrap();
+        // Until the dump has begun when the hogs end, or others start; and has not been waiting for long, or it goes on without them.
+        for patience in (0..10).map(|round| 1 << round).cycle() {
+            let (hogs, inner) = Hogs::new(&runtime);
+            let outside: Vec<_> = (0..2).map(|_| runtime.handle().spawn(|| ())).collect();
+            let (begins, handle) = (Arc::new(AtomicBool::new(false)), runtime.handle());
+            let theirs = Arc::clone(&begins);
+            let dumper = std::thread::spawn(move || {
+                theirs.store(true, SeqCst);
+                handle.dump()
+            });
+            wait_until(|| begins.load(SeqCst));
+            (0..patience).for_each(|_| std::thread::yield_now());
+            let parent = hogs.all[0].thread().id();
+            hogs.end();
+            let dump = dumper.join().unwrap();
+            let all: Vec<_> = inner.iter().chain(&outside).map(|fresh| fresh.thread().clone()).collect();
+            inner.into_iter().chain(outside).for_each(|fresh| fresh.join().unwrap());
+            assert!(dump.threads.len() <= dump.live, "{dump}");
+            if dump.busy > 0 || !all.iter().all(|fresh| is_told_as_fresh(&dump, fresh)) {
+                continue;
+            }
+            for (fresh, name) in all.iter().zip([Some("first"), Some("second"), Some("third"), None, None]) {
+                let found = of(&dump, fresh);
+                assert_eq!((found.name.as_deref(), found.parent), (name, name.map(|_| parent)));
+                assert!(found.spawned_at.file().ends_with("dump.rs") && found.stack.is_empty());
+                assert_eq!((found.lasting, found.running), (Duration::ZERO, None));
+            }
+            assert_eq!(dump.to_string().matches(") has not started").count(), 5, "{dump}");
+            assert_eq!(dump.to_json().matches(r#""state":"not started","waits_for":null"#).count(), 5);
+            return;
+        }
+    });
+}
+
+#[test]
+fn behind_workers_that_do_not_stop_the_latest_and_those_from_outside_are_told() {
+    each_config(|config| {
+        let runtime = config.builder().max_spares(0).build().unwrap();
+        let (hogs, inner) = Hogs::new(&runtime);
+        let order = Arc::new(std::sync::Mutex::new(Vec::new()));
+        let outside: Vec<_> = (0..100)
+            .map(|number| {
+                let order = Arc::clone(&order);
+                runtime.handle().spawn(move || order.lock().unwrap().push(number))
+            })
+            .collect();
+        for _ in 0..2 {
+            let dump = runtime.handle().dump();
+            assert_eq!((dump.busy, dump.live), (config.workers, config.workers + 103), "{dump}");
+            let told = |fresh: &thread::JoinHandle<()>| is_told_as_fresh(&dump, fresh.thread());
+            assert_eq!(inner.iter().map(told).collect::<Vec<_>>(), [false, false, true], "{dump}");
+            assert!(outside.iter().all(told), "{dump}");
+            assert_eq!(dump.threads.len(), config.workers + 101, "{dump}");
+            assert!(dump.to_string().contains("2 others have not started"), "{dump}");
+        }
+        hogs.end();
+        inner.into_iter().chain(outside).for_each(|fresh| fresh.join().unwrap());
+        // As ever, but for what a look around takes in between.
+        let order = order.lock().unwrap();
+        let later = order.windows(2).filter(|pair| pair[0] > pair[1]).count();
+        assert!(config.workers > 1 || order[0] == 0 && later < 8, "they start in another order: {order:?}");
     });
 }
 
@@ -209,7 +320,7 @@ fn stacks_are_told_wherever_their_threads_wait() {
             }
             // It may have been caught before its first turn.
             let found = dump.threads.iter().find(|found| found.id == ready.thread().id());
-            if let Some(found) = found {
+            if let Some(found) = found.filter(|_| !is_told_as_fresh(&dump, ready.thread())) {
                 assert_eq!(found.state, State::Runnable);
                 assert!(names(found).iter().any(|name| name.contains("yield")), "{dump}");
             }

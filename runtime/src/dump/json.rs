@@ -3,13 +3,13 @@
 use std::fmt::{self, Write};
 
 use super::{Dump, Frame, ThreadDump};
-use crate::thread::State;
+use crate::{park::WaitReason, thread::State};
 
 impl Dump {
     /// The dump as JSON, on one line.
     ///
     /// An object with `workers`, `busy`, `is_ending`, `live` and `threads`. Each of these has `id`, `parent`, `name`, `spawned_at`, `state` (`"waiting"`,
-    /// `"runnable"`, `"running"` or `"finished"`), `waits_for`, `lasting_ms`, `worker`, `os_thread`, `behind`, and `stack`: objects with `function`, `file`,
+    /// `"runnable"`, `"running"`, `"finished"` or `"not started"`), `waits_for`, `lasting_ms`, `worker`, `os_thread`, `behind`, and `stack`: objects with `function`, `file`,
     /// `line` and `address`, innermost first. What is not known is `null`.
     ///
     /// # Examples
@@ -34,6 +34,7 @@ impl Dump {
 fn thread(f: &mut fmt::Formatter<'_>, thread: &ThreadDump) -> fmt::Result {
     let (state, reason) = match (thread.running, thread.state) {
         (Some(_), _) => ("running", None),
+        (None, State::Waiting(WaitReason::NotStarted)) => ("not started", None),
         (None, State::Waiting(reason)) => ("waiting", Some(format!("{reason:?}"))),
         (None, State::Runnable) => ("runnable", None),
         (None, State::Finished) => ("finished", None),

@@ -14,7 +14,10 @@ pub(crate) mod trace;
 use std::{fmt, panic::Location, time::Duration};
 
 pub use self::{quit::dump_on_quit, trace::Frame};
-use crate::thread::{State, ThreadId};
+use crate::{
+    park::WaitReason,
+    thread::{State, ThreadId},
+};
 
 /// What the green threads of a runtime did at one moment. Made by [`Handle::dump`](crate::runtime::Handle::dump); its `Display` has a paragraph for each,
 /// and [`to_json`](Self::to_json) all there is.
@@ -27,9 +30,11 @@ pub struct Dump {
     pub busy: usize,
     /// Whether the runtime is ending, or has ended. Then [`threads`](Self::threads) is empty.
     pub is_ending: bool,
-    /// How many green threads have been spawned and have not ended, those that have not started among them.
+    /// How many green threads have been spawned and have not ended. More than are in [`threads`](Self::threads), if some were about to start or have just
+    /// ended, or were spawned on a worker that has not come to a suspension: of those only the latest is known.
     pub live: usize,
-    /// Those that have started, oldest first.
+    /// All that are known, oldest first; those that have not started with the state [`Waiting`](State::Waiting) for
+    /// [`NotStarted`](crate::park::WaitReason::NotStarted).
     pub threads: Vec<ThreadDump>,
 }
 
@@ -47,11 +52,11 @@ pub struct ThreadDump {
     pub spawned_at: &'static Location<'static>,
     /// What it does.
     pub state: State,
-    /// For how long it has waited, or has been ready, or has run without a wait; to a few milliseconds.
+    /// For how long it has waited, or has been ready, or has run without a wait; to a few milliseconds. Zero if it has not started.
     pub lasting: Duration,
     /// On which worker it runs, if that did not stop for the dump.
     pub running: Option<Running>,
-    /// What it was about to do, innermost first. Empty if it was running, or if there was not enough room on its stack to look.
+    /// What it was about to do, innermost first. Empty if it was running or has not started, or if there was not enough room on its stack to look.
     pub stack: Vec<Frame>,
 }
 
@@ -87,7 +92,7 @@ impl fmt::Display for Dump {
         }
         match self.live.saturating_sub(self.threads.len()) {
             0 => Ok(()),
-            fresh => writeln!(f, "  {fresh} have not started"),
+            others => writeln!(f, "  {others} others have not started or are about to end"),
         }
     }
 }
@@ -107,6 +112,7 @@ impl fmt::Display for ThreadDump {
                     write!(f, ", where {} that live there wait for it", on.behind)?;
                 }
             }
+            (None, State::Waiting(WaitReason::NotStarted)) => return write!(f, ") has not started"),
             (None, State::Waiting(reason)) => write!(f, ") waits: {reason:?}")?,
             (None, State::Runnable) => write!(f, ") is ready to run")?,
             (None, State::Finished) => return write!(f, ") has finished"),

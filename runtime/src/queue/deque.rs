@@ -70,6 +70,15 @@ impl Deque {
         settle(|| stealer.steal())
     }
 
+    /// Shows each task, oldest first, and leaves them in their order.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&TaskRef)) {
+        for _ in 0..self.tasks.len() {
+            let Some(task) = self.steal_oldest() else { return };
+            each(&task);
+            self.push(task);
+        }
+    }
+
     /// Takes at most `limit` of another worker's tasks, one of them to run.
     pub(crate) fn steal_from(&self, victim: &Stealer<TaskRef>, limit: usize) -> Option<TaskRef> {
         if victim.is_empty() {
@@ -83,6 +92,15 @@ impl Deque {
     pub(crate) fn take_from(&self, injector: &Injector<TaskRef>, limit: usize) -> Option<TaskRef> {
         self.may_hold.set(true);
         settle(|| injector.steal_batch_with_limit_and_pop(&self.tasks, limit))
+    }
+}
+
+/// Shows each task that belongs to nobody, oldest first, and leaves them in their order, but for those that come meanwhile.
+pub(crate) fn for_each_injected(injector: &Injector<TaskRef>, mut each: impl FnMut(&TaskRef)) {
+    for _ in 0..injector.len() {
+        let Some(task) = settle(|| injector.steal()) else { return };
+        each(&task);
+        injector.push(task);
     }
 }
 

@@ -71,6 +71,17 @@ impl TaskList {
         }
     }
 
+    /// Shows each task, oldest first.
+    pub(crate) fn for_each(&self, mut each: impl FnMut(&Header)) {
+        let mut next = self.head.get();
+        while let Some(node) = NonNull::new(next) {
+            // SAFETY: it is in the chain and owned (L1).
+            let task = unsafe { node.as_ref() };
+            next = task.link().load(Relaxed);
+            each(task);
+        }
+    }
+
     #[inline]
     pub(crate) fn pop_front(&self) -> Option<TaskRef> {
         let node = NonNull::new(self.head.get())?;

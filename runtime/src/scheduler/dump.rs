@@ -8,7 +8,9 @@
 //!
 //! - **U1** A task is looked at while no worker may touch it (X1 of `world.rs` if all stand, else T3 of `hands.rs`). Of one that a worker has in its hands only what is
 //!   atomic, or never changes, is read, and it stays alive meanwhile (T2).
-//! - **U2** `Remote::hands` points into its worker's frame, which is there until the phase is `EXITING`; so not after a dump began (X5).
+//! - **U2** `Remote::hands` and `Remote::worker` point into the worker's frame, which is there until the phase is `EXITING`; so not after a dump began (X5).
+//! - **U3** The queues of a worker that stands are the stopper's meanwhile, and are left as they were. Of one that does not, only what every thread may take
+//!   from is looked at. A task that has not started is not freed while the world stands, since none is started (T1): so it may be read wherever it was seen.
 //!
 //! # Checked by
 //!
@@ -30,10 +32,12 @@ use crate::{
         Dump, Running, ThreadDump,
         trace::{Names, Trace},
     },
+    park::WaitReason,
     prim::{
         atomic::Ordering::{Acquire, Relaxed, Release},
         heavy_fence,
     },
+    queue::deque::for_each_injected,
     task::{Header, state::Place},
     thread::{State, ThreadId},
 };
@@ -51,6 +55,18 @@ impl Worker {
         // SAFETY: no arguments.
         remote.os_thread.store(unsafe { libc::gettid() }, Relaxed);
         remote.hands.store((&raw const self.hands).cast_mut(), Release);
+        remote.worker.store((&raw const *self).cast_mut(), Release);
+    }
+
+    /// Shows the tasks in those of its queues where some may not have started, and what it is about to run. While it stands, for the stopper (U3).
+    fn show(&self, mut each: impl FnMut(&Header)) {
+        // SAFETY: what it has taken is there while it stands (T1).
+        if let Some(task) = unsafe { self.hands.look()[0].as_ref() } {
+            each(task);
+        }
+        self.local.for_each(&mut each);
+        self.spawned.for_each(|task| each(task));
+        self.woken.for_each(|task| each(task));
     }
 }
 
@@ -87,7 +103,8 @@ pub(crate) fn dump(shared: &Shared) -> Dump {
         };
     }
     let standing = Standing::stop(shared);
-    let found = standing.look();
+    let mut found = standing.look();
+    standing.look_at_fresh(&mut found);
     standing.end(found).named()
 }
 
@@ -175,6 +192,43 @@ impl<'a> Standing<'a> {
         }
         found
     }
+
+    /// Adds the tasks that have not started, as far as they are in a queue that can be looked at.
+    fn look_at_fresh(&self, found: &mut Vec<Found>) {
+        // Without the fence nothing is certain about what those that run leave in their slots.
+        if self.is_ending || self.busy > 0 && !heavy_fence() {
+            return;
+        }
+        let (shared, end) = (self.shared, Instant::now() + LOOKING);
+        let mut add = |task: &Header| {
+            // SAFETY: no worker runs it, and none will meanwhile (U3).
+            let is_fresh = unsafe { &*task.fiber.get() }.is_none();
+            if is_fresh && Instant::now() < end {
+                let thread = describe(task, State::Waiting(WaitReason::NotStarted));
+                found.extend(thread.map(|thread| Found { thread, stack: Vec::new() }));
+            }
+        };
+        for remote in shared.remotes.iter() {
+            // SAFETY: it has not been freed (U3).
+            if let Some(task) = unsafe { remote.run_next.load(Acquire).as_ref() } {
+                add(task);
+            }
+            remote.inbox.take(|node| {
+                // SAFETY: it was in the inbox, which owned it.
+                add(unsafe { &*node });
+                // SAFETY: as above; it goes back with its reference.
+                unsafe { remote.inbox.send(node) };
+            });
+        }
+        for worker in who_stands(shared) {
+            // SAFETY: U2, U3.
+            if let Some(worker) = unsafe { shared.remotes[worker].worker.load(Acquire).as_ref() } {
+                worker.show(&mut add);
+            }
+        }
+        for_each_injected(&shared.injector, |task| add(task));
+        shared.starved.lock().iter().for_each(|task| add(task));
+    }
 }
 
 impl Raw {
@@ -182,6 +236,8 @@ impl Raw {
     pub(super) fn named(self) -> Dump {
         let Self { mut dump, mut found } = self;
         found.sort_unstable_by_key(|found| found.thread.id.number());
+        // One that went from queue to queue may have been seen in both.
+        found.dedup_by_key(|found| found.thread.id);
         let mut names = Names::default();
         dump.threads.extend(
             found.into_iter().map(|Found { thread, stack }| ThreadDump { stack: names.of(&stack), ..thread }),
@@ -206,28 +262,38 @@ pub(super) fn busy_workers(shared: &Shared) -> Vec<Busy> {
 
 /// What is known of a task without its stack.
 fn tell(shared: &Shared, task: &Header, runs_on: Option<usize>) -> Option<ThreadDump> {
-    let id = |id| NonZero::new(id).map(ThreadId::from_number);
     let since = match runs_on {
         Some(worker) => shared.remotes[worker].counters.at_it_since(),
         // Nobody runs it, so it does not write that.
         None => task.started().settled_at() / 2 * 1_000_000,
     };
+    let state = match task.state.place() {
+        Place::Active => State::Runnable,
+        Place::Parked => State::Waiting(task.reason()),
+        Place::Finished => State::Finished,
+    };
     Some(ThreadDump {
-        id: id(task.meta.id)?,
-        parent: id(task.meta.parent),
-        name: task.meta.name().map(str::to_owned),
-        spawned_at: task.meta.site,
-        state: match task.state.place() {
-            Place::Active => State::Runnable,
-            Place::Parked => State::Waiting(task.reason()),
-            Place::Finished => State::Finished,
-        },
         lasting: Duration::from_nanos(shared.now().saturating_sub(since)),
         running: runs_on.map(|worker| Running {
             worker,
             os_thread: shared.remotes[worker].os_thread.load(Relaxed),
             behind: 0,
         }),
+        ..describe(task, state)?
+    })
+}
+
+/// What never changes of a task, and its state.
+fn describe(task: &Header, state: State) -> Option<ThreadDump> {
+    let id = |id| NonZero::new(id).map(ThreadId::from_number);
+    Some(ThreadDump {
+        id: id(task.meta.id)?,
+        parent: id(task.meta.parent),
+        name: task.meta.name().map(str::to_owned),
+        spawned_at: task.meta.site,
+        state,
+        lasting: Duration::ZERO,
+        running: None,
         stack: Vec::new(),
     })
 }

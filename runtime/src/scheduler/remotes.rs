@@ -16,7 +16,7 @@ use std::{ops::Index, sync::OnceLock};
 use crossbeam_deque::Stealer;
 use crossbeam_utils::CachePadded;
 
-use super::{hands::Hands, sleeper::Sleeper};
+use super::{hands::Hands, sleeper::Sleeper, worker::Worker};
 use crate::{
     metrics::Counters,
     prim::{
@@ -56,6 +56,8 @@ pub(crate) struct Remote {
     pub(crate) counters: Counters,
     /// What the worker has its hands on, once it has begun; valid while its loop runs.
     pub(crate) hands: AtomicPtr<Hands<Header>>,
+    /// The worker itself, in the same way: for who looks while it stands.
+    pub(super) worker: AtomicPtr<Worker>,
     /// The kernel's number of its OS thread.
     pub(crate) os_thread: AtomicI32,
     /// Whether a task of it was in the middle of its unwinding when it stopped last.
@@ -91,6 +93,7 @@ impl Default for Remote {
             local: AtomicUsize::new(0),
             counters: Counters::default(),
             hands: AtomicPtr::default(),
+            worker: AtomicPtr::default(),
             os_thread: AtomicI32::new(0),
             unwinds: AtomicBool::new(false),
             accused: AtomicBool::new(false),
