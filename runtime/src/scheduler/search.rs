@@ -21,6 +21,9 @@ use crate::{
 /// that a worker is stuck, and that those who work are hardly disturbed: each look at a victim's deque takes its cache line away.
 const ROUNDS: u32 = 9;
 
+/// After so many rounds a searcher goes to wait in the driver, if nobody else does and no slot asks for patience.
+const ROUNDS_WITHOUT_DRIVER: u32 = 4;
+
 /// The pause after the first round, in spins of some tens of cycles.
 const FIRST_PAUSE: u32 = 8;
 
@@ -94,7 +97,7 @@ impl Worker {
                 return Some(task);
             }
             // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
-            if !self.has_peer_at_work() {
+            if !self.has_peer_at_work() || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver() {
                 return None;
             }
             for _ in 0..FIRST_PAUSE << round {
@@ -112,6 +115,15 @@ impl Worker {
         let shared = self.shared();
         (0..shared.remotes.started())
             .any(|worker| worker != self.index() && shared.idle.standing(worker) == Standing::Seated)
+    }
+
+    /// Whether nobody waits in the driver, and there is no slot to which patience would help. A hint: who sleeps looks again (D2).
+    fn is_missed_in_driver(&self) -> bool {
+        let shared = self.shared();
+        let has_slot = |worker: usize| !shared.remotes[worker].run_next.load(Relaxed).is_null();
+        !shared.polling.load(Relaxed)
+            && shared.busy_driver().is_some()
+            && !(0..shared.remotes.started()).any(has_slot)
     }
 
     /// One round over the others, from a random one on.
