@@ -361,8 +361,9 @@ fn spares_are_reused_and_end_with_the_runtime() {
             door.open();
             stuck.into_iter().for_each(|handle| handle.join().unwrap());
         }
-        // Two for those who blocked beyond the workers, and as many as there are workers for the others to run on.
-        let most = config.workers + 1 + 2 + config.workers;
+        // One for each that blocks, and, beside the poller thread, as many as there are workers for the others to run on. Those of the last
+        // round need not have come to rest when the next begins.
+        let most = 2 * (config.workers + 2) + 1 + config.workers;
         assert!(os_threads(&prefix) <= most, "{} of {most}", os_threads(&prefix));
         drop(runtime);
         until_os_threads_are_gone(&prefix);

@@ -176,7 +176,8 @@ fn wait_a_tick(shared: &Shared, holding: bool) -> bool {
         let timeout = Duration::from_nanos(until.saturating_sub(shared.now()));
         let events = wait(shared, holding, Some(timeout));
         shared.expire_unseated();
-        if events || shared.now() >= end || shared.phase.load(Relaxed) != RUNNING {
+        let is_wanted = shared.phase.load(Relaxed) != RUNNING || spares::is_wanted(shared);
+        if events || is_wanted || shared.now() >= end {
             return events;
         }
     }

@@ -75,6 +75,15 @@ impl Worker {
     /// Gives the seat up for as long as the running task blocks the worker. `false`: there was none to give.
     #[cold]
     pub(crate) fn leave_seat(&self) -> bool {
+        let has_left = self.give_seat_up();
+        if has_left {
+            self.remote().poke.store(true, Relaxed);
+        }
+        has_left
+    }
+
+    /// As above; the caller pokes the worker later.
+    pub(super) fn give_seat_up(&self) -> bool {
         let shared = self.shared();
         if shared.remotes.capacity() == 1 {
             return false;
@@ -82,7 +91,6 @@ impl Worker {
         let given = shared.idle.oust(self.index());
         shared.show_work_of(self.index());
         let Some(given) = given else { return false };
-        self.remote().poke.store(true, Relaxed);
         shared.rescue(self.index());
         shared.given(given);
         if self.remote().timers.next_deadline().is_some_and(|at| at < shared.now() + TICK.as_nanos() as Nanos)

@@ -59,6 +59,11 @@ pub(crate) fn start_thread(name: String, main: impl FnOnce() + Send + 'static) -
     std::thread::Builder::new().name(name).spawn(main)
 }
 
+/// Whether one is to be started.
+pub(super) fn is_wanted(shared: &Shared) -> bool {
+    shared.idle.is_short() && shared.remotes.started() < shared.remotes.capacity()
+}
+
 /// Starts a spare, if a seat is free and nobody sleeps with one. The poller thread only.
 pub(super) fn start_one(shared: &Arc<Shared>) {
     if !shared.idle.is_short() {

@@ -215,16 +215,14 @@ impl Seen {
         if behind == 0 {
             return;
         }
-        self.is_told = true;
         let os_thread = Some(remote.os_thread.load(Relaxed)).filter(|&thread| thread != 0);
-        let stall = Stall {
-            thread: None,
-            duration,
-            behind,
-            worker,
-            os_thread,
-            blocked_in: os_thread.and_then(os_thread::blocked_in),
-        };
+        let blocked_in = os_thread.and_then(os_thread::blocked_in);
+        if remote.tick.load(Relaxed) != self.tick {
+            // It has gone on meanwhile, and may block in a wait of ours.
+            return;
+        }
+        self.is_told = true;
+        let stall = Stall { thread: None, duration, behind, worker, os_thread, blocked_in };
         stall::report(shared, stall, self.tick);
     }
 

@@ -401,8 +401,8 @@ impl Worker {
             if self.care.get() > 0 {
                 self.resume_with_care(&task);
             }
-            if task.started().blocks.get() {
-                self.step_aside();
+            if task.started().blocks.get() > 0 {
+                self.step_aside(&task);
             }
             // It is in `hands` (R1).
             let _ = task.into_raw();
@@ -464,6 +464,9 @@ impl Worker {
                     // SAFETY: as above.
                     self.recycle(unsafe { TaskRef::from_raw(task.ptr()) });
                     self.hands.ended();
+                    if self.remote().accused.load(Relaxed) {
+                        self.come_back();
+                    }
                     return;
                 }
             }
@@ -473,13 +476,13 @@ impl Worker {
     /// Decides where a task that just suspended may be resumed: anywhere in roaming mode, unless it is unwinding.
     #[inline]
     fn settle(&self, task: &Header) {
+        if self.remote().accused.load(Relaxed) {
+            self.judge(task);
+        }
         if std::thread::panicking() {
             return self.settle_unwinding(task);
         }
         task.started().settle(self.shared.poller.clock());
-        if self.remote().accused.load(Relaxed) {
-            self.judge(task);
-        }
         if self.shared.roaming {
             task.home.set(NO_HOME);
         }

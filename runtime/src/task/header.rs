@@ -118,8 +118,8 @@ pub(crate) struct Started {
     /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
     /// [`Header::unwinding`]. In one, so that both are written at once.
     settled: Cell<u64>,
-    /// Whether it was found blocking its OS thread, see `scheduler/aside.rs`.
-    pub(crate) blocks: Cell<bool>,
+    /// Above zero if it was found blocking its OS thread, see `scheduler/aside.rs`.
+    pub(crate) blocks: Cell<u8>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
     /// For the scan before a move: the stack pointer at the latest suspension.
@@ -142,7 +142,7 @@ impl Started {
             bound: Cell::new(None),
             held: Cell::new(std::ptr::null()),
             settled: Cell::new(0),
-            blocks: Cell::new(false),
+            blocks: Cell::new(0),
             counted: Cell::new(false),
             #[cfg(stack_scan)]
             sp: Cell::new(0),

@@ -32,7 +32,7 @@ fn accuse_myself() {
 }
 
 fn is_marked() -> bool {
-    current::worker_and_task().unwrap().1.started().blocks.get()
+    current::worker_and_task().unwrap().1.started().blocks.get() > 0
 }
 
 #[test]
@@ -58,18 +58,17 @@ fn who_does_not_block_is_not_expected_to() {
     each_runtime(|_, runtime| {
         runtime.run(|| {
             for compute in [Duration::ZERO, 4 * SHORT] {
-                // More than once, since a worker can lose its CPU between two looks at its clocks.
-                while {
-                    accuse_myself();
-                    thread::yield_now();
-                    assert!(is_marked());
+                accuse_myself();
+                thread::yield_now();
+                assert!(is_marked());
+                // More often than the patience, since a worker can lose its CPU between two looks at its clocks.
+                while is_marked() {
                     let start = Instant::now();
                     while start.elapsed() < compute {
                         std::hint::spin_loop();
                     }
                     thread::yield_now();
-                    is_marked()
-                } {}
+                }
             }
         });
     });
@@ -86,6 +85,36 @@ fn who_blocks_stays_expected_to() {
                 thread::yield_now();
                 assert!(is_marked());
             }
+        });
+    });
+}
+
+#[test]
+fn who_blocks_after_some_operations_stays_expected_to() {
+    each_runtime(|_, runtime| {
+        runtime.run(|| {
+            accuse_myself();
+            thread::yield_now();
+            for _ in 0..5 {
+                (0..3).for_each(|_| crate::budget::spend());
+                std::thread::sleep(4 * SHORT);
+                thread::yield_now();
+                assert!(is_marked());
+            }
+        });
+    });
+}
+
+#[test]
+fn who_ends_accused_leaves_no_accusation_behind() {
+    each_runtime(|_, runtime| {
+        runtime.run(|| {
+            thread::spawn(accuse_myself).join().unwrap();
+            let accused = || current::worker().unwrap().remote().accused.load(Relaxed);
+            assert!((0..100).all(|_| {
+                thread::yield_now();
+                !accused() && !is_marked()
+            }));
         });
     });
 }
