@@ -632,6 +632,8 @@ impl Handle {
     /// a suspension for 100 milliseconds, since what it runs neither waits nor yields, the look is taken without it: what it runs is told without its stack.
     /// Of a runtime that is ending nothing is known.
     ///
+    /// What a program has left behind when [`run`](Runtime::run) returns is told too, as long as the runtime is there: its end unwinds it all.
+    ///
     /// Frames have names and lines as far as the binary has symbols and debug information (`debug = "line-tables-only"` will do).
     ///
     /// # Suspension

@@ -74,6 +74,9 @@ impl Stall {
     }
 
     /// The kernel's number of the worker's OS thread, by which debuggers and profilers know it.
+    ///
+    /// They can read its stack; a report cannot. The thread runs, so only a handler of a signal could unwind it, and unwinders take locks and memory, which
+    /// a handler must not.
     #[must_use]
     pub fn os_thread(&self) -> Option<i32> {
         self.os_thread
