@@ -38,10 +38,9 @@ fn an_idle_runtime_uses_no_cpu() {
             }
             thread::sleep(Duration::from_millis(1));
         });
-        // It may take a while to give memory back.
-        while cpu_time_in(Duration::from_millis(100)) > Duration::from_micros(500) {}
-        let used = cpu_time_in(Duration::from_secs(1));
-        assert!(used < Duration::from_millis(2), "{used:?} in a second of idleness");
+        // After half a second it gives memory back, once.
+        let used = [(); 3].map(|()| cpu_time_in(Duration::from_secs(1)));
+        assert!(used.iter().any(|used| *used < Duration::from_millis(2)), "{used:?} in seconds of idleness");
         drop(runtime);
     });
 }
