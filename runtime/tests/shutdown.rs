@@ -366,6 +366,32 @@ fn waits_that_began_beside_an_unwinding_one_are_cancelled_too() {
 }
 
 #[test]
+fn a_destructor_that_waits_for_one_whose_wait_is_doubtful_does_not_hang_the_end() {
+    each_mode(1, |config| {
+        crate::common::quiet_panics();
+        let runtime = config.build();
+        let started = Arc::new(AtomicUsize::new(0));
+        let (waits, theirs) = (Arc::clone(&started), Arc::clone(&started));
+        runtime.handle().spawn(move || {
+            let _slow = OnDrop(|| {
+                // It begins to wait beside our unwinding, and we wait for its end.
+                let begun = Arc::clone(&theirs);
+                let child = thread::spawn(move || {
+                    begun.fetch_add(1, SeqCst);
+                    thread::sleep(Duration::from_secs(3600));
+                });
+                let ended: std::thread::Result<()> = child.join();
+                assert!(ended.is_err());
+            });
+            waits.fetch_add(1, SeqCst);
+            panic!("on purpose");
+        });
+        wait_until(|| started.load(SeqCst) == 2);
+        drop(runtime);
+    });
+}
+
+#[test]
 fn a_shield_holds_the_end_back() {
     each_config(|config| {
         let runtime = config.build();

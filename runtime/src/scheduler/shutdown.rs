@@ -17,7 +17,7 @@
 //! 1. The gate is closed to spawns from outside; each worker stops at its next switch. 2. All have stopped, or all but those that have not come to a
 //!    switch for [`PATIENCE`]: the ender has cancelled every wait that may be. From here on a wait is cancelled as it begins, and a task that starts drops its closure
 //!    unrun, on a stack of its own, for destructors may wait too. 3. No task is left. 4. What is left stands still: it is stopped again, and the doubtful waits are cancelled that are
-//!    in doubt no more, or all of them if no deadline is ahead either.
+//!    in doubt no more, or all of them if no deadline is ahead either, or nothing has ended for long.
 //!
 //! A worker that does not stop may be in a foreign call that waits for what another task has: so the others are not kept waiting for it. As it goes on it obeys the phase
 //! that it finds.
@@ -69,6 +69,9 @@ const PATIENCE: Duration = Duration::from_millis(100);
 /// unwinding. If one is, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
+/// After so many times [`STUCK_AFTER`] in which nothing has ended deadlines are not waited for either: a destructor may wait for a task whose wait is doubtful because of it.
+const HOPELESS: u32 = 5;
+
 /// Ends the runtime and waits until its threads are gone. Not on a green thread.
 pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     shared.world.gate.write().closed = true;
@@ -86,9 +89,12 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
             std::mem::forget(Arc::clone(shared));
         } else {
             cancel_all(shared, false);
+            let (mut live, mut rounds) = (u64::MAX, 0);
             while let Some(left) = drain(shared) {
+                rounds = if shared.live() < live { 0 } else { rounds + 1 };
+                live = shared.live();
                 change_phase(shared, PAUSING);
-                cancel_all(shared, left == Left::ForEver);
+                cancel_all(shared, left == Left::ForEver || rounds >= HOPELESS);
             }
         }
     }
