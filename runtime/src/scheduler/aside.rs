@@ -6,15 +6,16 @@
 //! # Roles
 //!
 //! The *poller thread*, when it takes the seat of a worker that blocks, *accuses* the task that runs there. The *worker* judges when that
-//! task suspends. If it has suspended by then, the next one is judged in its place, and its worker steps aside once for nothing.
+//! task suspends. If it has suspended by then, the next one is judged in its place, and workers step aside for nothing
+//! until its mark is gone.
 //!
 //! # Orderings
 //!
-//! `accused` is Relaxed: it carries nothing, and a look at it that comes too early or too late costs one step aside.
+//! `accused` is Relaxed: it carries nothing, and a look at it that comes too early or too late marks another task for some runs.
 //!
 //! # Checked by
 //!
-//! `aside/tests.rs`, `tests/stall.rs`.
+//! `aside/tests.rs`.
 
 #[cfg(test)]
 mod tests;
