@@ -174,6 +174,8 @@ impl Driver for Reactor {
         let mut sources = events.iter().peekable();
         if sources.peek().is_some() {
             let registry = self.registry.lock();
+            // All at once: one after the other, each would be waited for.
+            events.iter().filter_map(|(key, _)| registry.find(key)).for_each(|slot| slot.shared.fetch());
             for (key, event) in sources {
                 if let Some(slot) = registry.find(key) {
                     slot.shared.signal(event, ready);

@@ -83,7 +83,7 @@ use crate::{
     direction::{Direction, Ticket},
     error::RuntimeClosed,
     options::{Options, deadline_in},
-    prim::Mutex,
+    prim::{self, Mutex},
     reactor::Reactor,
     readiness::Snapshot,
     sys::{Event, Key, SHORT_MEANS_EMPTY},
@@ -486,6 +486,11 @@ impl Shared {
     /// Creates the two directions, each assumed ready or seen to be not.
     pub(crate) fn new(readable: bool, writable: bool) -> Self {
         Self { read: Direction::new(readable), write: Direction::new(writable) }
+    }
+
+    /// Has the cache fetch it, for an event that is on its way.
+    pub(crate) fn fetch(&self) {
+        prim::fetch(std::ptr::from_ref(self).addr(), size_of::<Self>());
     }
 
     /// Records an event and claims those that it wakes.

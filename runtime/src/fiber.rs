@@ -36,6 +36,7 @@ use corosensei::{Coroutine, CoroutineResult, Yielder, stack::StackPointer};
 
 use crate::{
     dump::trace::{self, Trace},
+    prim,
     stack::Stack,
     task::state::Shield,
 };
@@ -182,6 +183,12 @@ impl<D: 'static> Fiber<D> {
         unsafe { ptr::drop_in_place(&raw mut record.data) };
         // SAFETY: taken once.
         unsafe { ManuallyDrop::take(&mut record.coroutine) }.into_stack().0
+    }
+
+    /// Has the cache fetch the record.
+    #[inline(always)]
+    pub(crate) fn fetch(&self) {
+        prim::fetch(self.0.addr().get(), size_of::<Record<D>>());
     }
 
     /// What its user keeps with it.

@@ -98,6 +98,20 @@ pub unsafe fn unsync_load(atomic: &atomic::AtomicIsize) -> isize {
     atomic.load(atomic::Ordering::Relaxed)
 }
 
+/// Has the cache fetch `len` bytes from an address on, which may be any. Elsewhere than on x86-64 it does nothing.
+#[inline(always)]
+#[cfg_attr(target_arch = "x86_64", expect(unsafe_code, reason = "an intrinsic"))]
+pub fn fetch(start: usize, len: usize) {
+    #[cfg(target_arch = "x86_64")]
+    for offset in (0..len).step_by(64) {
+        use std::arch::x86_64::{_MM_HINT_T0, _mm_prefetch};
+        // SAFETY: every x86-64 processor has it, and no address is a wrong one: it is a hint.
+        unsafe { _mm_prefetch::<_MM_HINT_T0>(std::ptr::without_provenance(start.wrapping_add(offset))) };
+    }
+    #[cfg(not(target_arch = "x86_64"))]
+    let _ = (start, len);
+}
+
 /// A fence against those who fence heavily: it holds back the compiler only.
 #[inline(always)]
 pub fn light_fence() {

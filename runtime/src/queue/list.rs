@@ -11,9 +11,12 @@ use std::{cell::Cell, ptr, ptr::NonNull};
 
 use super::inbox::Linked;
 use crate::{
-    prim::atomic::Ordering::Relaxed,
+    prim::{self, atomic::Ordering::Relaxed},
     task::{Header, TaskRef},
 };
+
+/// What fewer tasks need has not left the cache since they ran last.
+const FEW: usize = 4;
 
 /// See the module.
 pub(crate) struct TaskList {
@@ -80,6 +83,22 @@ impl TaskList {
             next = task.link().load(Relaxed);
             each(task);
         }
+    }
+
+    /// Has the cache fetch what the next tasks need when their turn comes. What lies behind a pointer can be asked for once the pointer is
+    /// there: so each task is seen to in three steps, at the turns of the three before it.
+    #[inline(always)]
+    pub(crate) fn fetch_ahead(&self) {
+        if self.len.get() < FEW {
+            return;
+        }
+        // SAFETY: the head is in the chain and owned (L1).
+        let Some(first) = (unsafe { self.head.get().as_ref() }) else { return };
+        first.fetch_frames();
+        // SAFETY: as above.
+        let Some(second) = (unsafe { first.link().load(Relaxed).as_ref() }) else { return };
+        second.fetch_record();
+        prim::fetch(second.link().load(Relaxed).addr(), 1);
     }
 
     #[inline]

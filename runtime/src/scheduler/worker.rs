@@ -247,6 +247,7 @@ impl Worker {
         if self.yielded.is_empty() {
             self.since_drained.set(0);
         }
+        self.yielded.fetch_ahead();
         task
     }
 
@@ -259,7 +260,9 @@ impl Worker {
         {
             return Some(task);
         }
-        self.local.pop_front().or_else(|| self.woken.pop())
+        let task = self.local.pop_front();
+        self.local.fetch_ahead();
+        task.or_else(|| self.woken.pop())
     }
 
     /// Takes a run-next task, unless these have gone first for long enough; then it queues behind the others.

@@ -46,10 +46,13 @@ use crate::{
     cancel::{self, Bound, CAN_UNWIND, Cancelled},
     fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
-    prim::atomic::{
-        AtomicBool, AtomicPtr, AtomicU8, AtomicU32,
-        Ordering::{Acquire, Relaxed, Release},
-        fence,
+    prim::{
+        self,
+        atomic::{
+            AtomicBool, AtomicPtr, AtomicU8, AtomicU32,
+            Ordering::{Acquire, Relaxed, Release},
+            fence,
+        },
     },
     queue::inbox::Linked,
     scheduler::{Shared, current, current::Innermost, worker::Worker},
@@ -58,6 +61,9 @@ use crate::{
 
 /// No worker yet.
 pub(crate) const NO_HOME: u32 = u32::MAX;
+
+/// How many bytes of the latest frames are fetched ahead: those of a wait, and of what waits.
+const FRAMES: usize = 384;
 
 /// What a green thread ends with.
 pub(crate) type Output<T> = Result<T, Box<dyn Any + Send>>;
@@ -122,8 +128,7 @@ pub(crate) struct Started {
     pub(crate) blocks: Cell<u8>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
-    /// For the scan before a move: the stack pointer at the latest suspension.
-    #[cfg(stack_scan)]
+    /// About the stack pointer at the latest suspension: what the cache is to fetch, and the scan before a move to begin at.
     pub(crate) sp: Cell<usize>,
     /// The same: the worker on which it last ran.
     #[cfg(stack_scan)]
@@ -144,7 +149,6 @@ impl Started {
             settled: Cell::new(0),
             blocks: Cell::new(0),
             counted: Cell::new(false),
-            #[cfg(stack_scan)]
             sp: Cell::new(0),
             #[cfg(stack_scan)]
             last: Cell::new(NO_HOME),
@@ -438,11 +442,8 @@ impl Header {
     #[inline(always)]
     pub(crate) fn suspend_without_spans(&self, why: Suspend) {
         let fiber = self.running();
-        #[cfg(stack_scan)]
-        {
-            let here = 0u8;
-            fiber.data().sp.set((&raw const here).expose_provenance());
-        }
+        let here = 0u8;
+        fiber.data().sp.set((&raw const here).expose_provenance());
         // SAFETY: the task runs, on this stack.
         unsafe { fiber.suspend(why) };
     }
@@ -470,6 +471,24 @@ impl Header {
     pub(crate) fn is_on_stack(&self) -> bool {
         // SAFETY: the owner's.
         unsafe { &*self.fiber.get() }.is_some()
+    }
+
+    /// Has the cache fetch the record at the top of its stack, if it has started. Owner only.
+    #[inline(always)]
+    pub(crate) fn fetch_record(&self) {
+        // SAFETY: the owner's.
+        if let Some(fiber) = unsafe { &*self.fiber.get() } {
+            fiber.fetch();
+        }
+    }
+
+    /// Has the cache fetch the frames that run first as it is resumed, if it has started. Owner only.
+    #[inline(always)]
+    pub(crate) fn fetch_frames(&self) {
+        // SAFETY: the owner's.
+        if let Some(fiber) = unsafe { &*self.fiber.get() } {
+            prim::fetch(fiber.data().sp.get(), FRAMES);
+        }
     }
 
     /// The fiber of a task that has started.
