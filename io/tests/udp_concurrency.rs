@@ -2,8 +2,9 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::Shutdown,
+    net::{Shutdown, SocketAddr},
     os::fd::{AsFd, AsRawFd, RawFd},
+    panic::{self, AssertUnwindSafe},
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
@@ -13,7 +14,10 @@ use std::{
 
 use crate::common::{everywhere, runtimes, settle, stress, unix::duplicate_from, watchdog};
 use socket2::SockRef;
-use sward_io::{RuntimeClosed, net::UdpSocket};
+use sward_io::{
+    RuntimeClosed,
+    net::{TcpListener, TcpStream, UdpSocket},
+};
 use sward_runtime::{cancel::Cancelled, runtime::Builder, thread};
 
 /// Two sockets that are connected to each other.
@@ -268,29 +272,29 @@ fn names_are_looked_up_off_the_workers() {
     let roaming = unsafe { Builder::new().workers(1).roaming() };
     for builder in [anchored, roaming] {
         builder.build().expect("a runtime").run(|| {
-            let server = UdpSocket::bind(("localhost", 0)).expect("bound");
-            let port = server.local_addr().expect("bound").port();
-            let name = format!("localhost:{port}");
-            // Only while the one worker is not held up can the other green thread run. Now and then an answer is there before
-            // there was time to wait for it.
-            let alone = |operation: &dyn Fn() -> io::Result<()>| {
-                let ran = Arc::new(AtomicBool::new(false));
-                let flag = Arc::clone(&ran);
-                let other = thread::spawn(move || flag.store(true, Relaxed));
-                for _ in 0..100 {
-                    operation().expect("looked up");
-                }
-                assert!(ran.load(Relaxed), "the worker was held up");
-                other.join().expect("no panic");
+            // What would wait panics in there, before it has begun.
+            let waits = |operation: &dyn Fn(&str) -> io::Result<()>, to: &str| {
+                panic::catch_unwind(AssertUnwindSafe(|| thread::no_suspend(|| operation(to)))).is_err()
             };
-            alone(&|| UdpSocket::bind("localhost:0").map(drop));
-            let client = UdpSocket::bind((server.local_addr().expect("bound").ip(), 0)).expect("bound");
-            alone(&|| client.connect(&*name));
-            alone(&|| client.send_to(b"x", &*name).map(drop));
-            alone(&|| sward_io::net::TcpListener::bind(("localhost", 0)).map(drop));
-            let listener = sward_io::net::TcpListener::bind("localhost:0").expect("bound");
+            let looked_up = |operation: &dyn Fn(&str) -> io::Result<()>, address: SocketAddr| {
+                let name = format!("localhost:{}", address.port());
+                operation(&name).expect("looked up");
+                assert!(waits(operation, &name), "the worker would be held up");
+                assert!(!waits(operation, &address.to_string()), "there is nothing to look up");
+            };
+            let any = SocketAddr::from(([127, 0, 0, 1], 0));
+            looked_up(&|address| UdpSocket::bind(address).map(drop), any);
+            looked_up(&|address| TcpListener::bind(address).map(drop), any);
+            // Which of the addresses of the name comes first is not for us to say.
+            let server = UdpSocket::bind("localhost:0").expect("bound").local_addr().expect("bound");
+            let client = UdpSocket::bind((server.ip(), 0)).expect("bound");
+            looked_up(&|address| client.send_to(b"x", address).map(drop), server);
+            looked_up(&|address| client.connect(address), server);
+            let listener = TcpListener::bind("localhost:0").expect("bound");
             let port = listener.local_addr().expect("bound").port();
-            alone(&|| sward_io::net::TcpStream::connect(format!("localhost:{port}")).map(drop));
+            let connect = |name: &str| TcpStream::connect(name).map(drop);
+            connect(&format!("localhost:{port}")).expect("looked up");
+            assert!(waits(&connect, &format!("localhost:{port}")), "the worker would be held up");
         });
     }
 }
