@@ -47,7 +47,7 @@
 //!
 //! - [`thread`]: [`spawn`](thread::spawn), [`join`](thread::JoinHandle::join), [`scope`](thread::scope),
 //!   [`park`](thread::park), [`sleep`](thread::sleep), [`thread_local!`]: `std::thread`, made green.
-//! - [`net`]: TCP and UDP, as in `std::net`; [`os::unix::net`]: Unix sockets. One poller serves every socket of a runtime.
+//! - [`net`]: TCP and UDP, as in `std::net`; [`os::unix::net`]: Unix sockets. One reactor serves every socket of a runtime.
 //!   [`net::serve`] and [`net::serve_messages`] are servers around a handler.
 //! - [`fs`]: files and directories, as in `std::fs`. What is in the page cache is read at once, what is not on a pool.
 //! - [`sync`]: locks, semaphores and all else that green threads and OS threads wait for each other with: `std::sync`, made green, and more.

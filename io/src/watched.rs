@@ -241,6 +241,14 @@ impl<T> Watched<T> {
 
     /// As [`read_ready`](Self::read_ready), for at most `timeout`. A timeout of zero only looks.
     ///
+    /// # Suspension
+    ///
+    /// As [`read_ready`](Self::read_ready).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`read_ready`](Self::read_ready).
+    ///
     /// # Errors
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the time is up; else those of waiting.
@@ -264,6 +272,14 @@ impl<T> Watched<T> {
     }
 
     /// As [`read_ready`](Self::read_ready), until `deadline` at the latest.
+    ///
+    /// # Suspension
+    ///
+    /// As [`read_ready`](Self::read_ready).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`read_ready`](Self::read_ready).
     ///
     /// # Errors
     ///
@@ -316,6 +332,14 @@ impl<T> Watched<T> {
 
     /// As [`write_ready`](Self::write_ready), for at most `timeout`. A timeout of zero only looks.
     ///
+    /// # Suspension
+    ///
+    /// As [`write_ready`](Self::write_ready).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`write_ready`](Self::write_ready).
+    ///
     /// # Errors
     ///
     /// [`TimedOut`](io::ErrorKind::TimedOut) when the time is up; else those of waiting.
@@ -338,6 +362,14 @@ impl<T> Watched<T> {
     }
 
     /// As [`write_ready`](Self::write_ready), until `deadline` at the latest.
+    ///
+    /// # Suspension
+    ///
+    /// As [`write_ready`](Self::write_ready).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`write_ready`](Self::write_ready).
     ///
     /// # Errors
     ///

@@ -313,7 +313,7 @@ impl Waiter {
     /// How the wait ended.
     #[cold]
     fn outcome(&self) -> Outcome {
-        self.state().outcome().expect("a parked task runs again only once its wait is won (S3)")
+        self.state().outcome().expect("a parked task runs again only once its wait is won (S3 of `state.rs`)")
     }
 
     /// Suspends with no deadline and no look at the phase. For the timer, which has both seen to.
@@ -585,7 +585,7 @@ pub struct Claimed(Duty);
 
 enum Duty {
     Nothing,
-    /// Owned: the claim that found it parked owns the task, with the runtime's reference (S3).
+    /// Owned: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
     Task(NonNull<Header>),
     Thread(Arc<OsThread>),
     Foreign(Arc<Foreign>),
@@ -752,7 +752,7 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
 #[inline]
 pub(crate) fn unpark_task(task: &TaskRef) {
     if task.state.leave_token() == Claim::Parked {
-        // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3).
+        // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
         scheduler::schedule_woken(unsafe { TaskRef::from_raw(task.ptr()) });
     }
 }

@@ -210,7 +210,7 @@ where
         let claimed = {
             let mut slot = theirs.lock();
             slot.result = Some(result);
-            // SAFETY: the waiter takes its waker out under this lock (W1).
+            // SAFETY: the waiter takes its waker out under this lock (W1 of `park.rs`).
             slot.waiter.as_ref().and_then(|waiter| unsafe { waiter.claim() })
         };
         // Before the green thread runs on, so that what it sees freed is freed.

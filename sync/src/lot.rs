@@ -31,7 +31,7 @@
 //!
 //! # Checked by
 //!
-//! `loom-tests/tests/lot.rs`, and the models of all that is built on it.
+//! The models of all that is built on it.
 //!
 //! # Sources
 //!

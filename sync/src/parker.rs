@@ -104,6 +104,10 @@ impl Parker {
     ///
     /// As [`park`](Self::park).
     ///
+    /// # Cancellation
+    ///
+    /// As [`park`](Self::park).
+    ///
     /// # Examples
     ///
     /// ```
@@ -119,6 +123,10 @@ impl Parker {
     /// As [`park`](Self::park), but returns at `deadline` at the latest.
     ///
     /// # Suspension
+    ///
+    /// As [`park`](Self::park).
+    ///
+    /// # Cancellation
     ///
     /// As [`park`](Self::park).
     ///

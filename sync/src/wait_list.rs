@@ -37,7 +37,7 @@
 //!
 //! # Checked by
 //!
-//! `wait_list/tests.rs`, and every model of this crate.
+//! Every model of this crate.
 
 use std::{
     cell::{Cell, UnsafeCell},

@@ -160,6 +160,14 @@ impl Signals {
 
     /// As [`recv`](Self::recv), for at most `timeout`: `None` if there was no signal until then.
     ///
+    /// # Suspension
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`recv`](Self::recv).
+    ///
     /// # Examples
     ///
     /// ```
@@ -175,6 +183,14 @@ impl Signals {
     }
 
     /// As [`recv`](Self::recv), until `deadline` at the latest: `None` if there was no signal until then.
+    ///
+    /// # Suspension
+    ///
+    /// As [`recv`](Self::recv).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`recv`](Self::recv).
     ///
     /// # Examples
     ///

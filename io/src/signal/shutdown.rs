@@ -172,6 +172,14 @@ impl Shutdown {
 
     /// As [`wait`](Self::wait), for at most `timeout`: `None` if the process has not been asked to end until then.
     ///
+    /// # Suspension
+    ///
+    /// As [`wait`](Self::wait).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
     /// # Examples
     ///
     /// ```

@@ -85,7 +85,7 @@ pub(crate) extern "C" fn innermost() -> NonNull<Innermost> {
 fn generator<'a>() -> Option<&'a Record> {
     // SAFETY: the calling thread's, just now.
     let generator = unsafe { innermost().as_ref() }.get()?;
-    // SAFETY: it runs, and its record is valid meanwhile (G1).
+    // SAFETY: it runs, and its record is valid meanwhile (G1 of `coroutine/mod.rs`).
     Some(unsafe { generator.as_ref() })
 }
 

@@ -7,10 +7,10 @@
 //! # Invariants
 //!
 //! - **U1** A task is looked at while no worker may touch it (X1 of `world.rs` if all stand, else T3 of `hands.rs`). Of one that a worker has in its hands only what is
-//!   atomic, or never changes, is read, and it stays alive meanwhile (T2).
-//! - **U2** `Remote::hands` and `Remote::worker` point into the worker's frame, which is there until the phase is `EXITING`; so not after a dump began (X5).
+//!   atomic, or never changes, is read, and it stays alive meanwhile (T2 there).
+//! - **U2** `Remote::hands` and `Remote::worker` point into the worker's frame, which is there until the phase is `EXITING`; so not after a dump began (X5 of `world.rs`).
 //! - **U3** The queues of a worker that stands are the stopper's meanwhile, and are left as they were. Of one that does not, only what every thread may take
-//!   from is looked at. A task that has not started is not freed while the world stands, since none is started (T1): so it may be read wherever it was seen.
+//!   from is looked at. A task that has not started is not freed while the world stands, since none is started (T1 of `hands.rs`): so it may be read wherever it was seen.
 //!
 //! # Checked by
 //!
@@ -60,7 +60,7 @@ impl Worker {
 
     /// Shows the tasks in those of its queues where some may not have started, and what it is about to run. While it stands, for the stopper (U3).
     fn show(&self, mut each: impl FnMut(&Header)) {
-        // SAFETY: what it has taken is there while it stands (T1).
+        // SAFETY: what it has taken is there while it stands (T1 of `hands.rs`).
         if let Some(task) = unsafe { self.hands.look()[0].as_ref() } {
             each(task);
         }
@@ -114,7 +114,7 @@ pub(super) struct Standing<'a> {
     /// How many workers do not stop.
     pub(super) busy: usize,
     pub(super) is_ending: bool,
-    /// Until the phase is as it was (X5).
+    /// Until the phase is as it was (X5 of `world.rs`).
     #[expect(dead_code, reason = "held")]
     stopper: parking_lot::MutexGuard<'a, ()>,
 }
@@ -184,7 +184,7 @@ impl<'a> Standing<'a> {
             found.extend(tell(shared, task, runs_on).map(|thread| Found { thread, stack }));
         });
         if self.busy > 0 {
-            // Before they go on: T3.
+            // Before they go on: T3 of `hands.rs`.
             let _ = heavy_fence();
         }
         for running in found.iter_mut().filter_map(|found| found.thread.running.as_mut()) {

@@ -38,7 +38,7 @@
 //! # Invariants
 //!
 //! - **G1** A task that has started and has a home runs only there. In anchored mode every started task has one.
-//! - **G2** `Shared` outlives every unfinished task (H2): the runtime's end waits for them, and each worker holds a reference.
+//! - **G2** `Shared` outlives every unfinished task (H2 of `header.rs`): the runtime's end waits for them, and each worker holds a reference.
 //! - **G3** Work that is visible to all (deque, injector) is followed by `notify`, work in an inbox by `notify_worker`.
 //!
 //! # Orderings
@@ -50,7 +50,7 @@
 //! | `spawns`, `tick`, `poke`, `polls`, `injected`, `shortage` | Relaxed | Relaxed: hints, looked at again |
 //! | `hands` | Release, its worker as it begins | Acquire, who looks while others stand: what lies there |
 //! | `local`, `os_thread`, `stalled`, `accused`, `unwinds`, `runs` | Relaxed | Relaxed: figures and hints |
-//! | `phase` | Relaxed, under the world's lock | Relaxed; see `shutdown.rs` |
+//! | `phase` | Relaxed, under the world's lock | Relaxed; see `world.rs` |
 //! | `polling` | swap Acquire, store Release | the swap: one blocks in the driver at a time |
 //!
 //! # Rejected

@@ -182,7 +182,7 @@ impl Remotes {
 
     #[cold]
     fn spare(&self, worker: usize) -> &Remote {
-        self.spares[worker - self.regular.len()].get().expect("N1")
+        self.spares[worker - self.regular.len()].get().expect("every number below `started` has its part")
     }
 }
 

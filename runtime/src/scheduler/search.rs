@@ -1,5 +1,9 @@
 //! What a worker does that has nothing to run: it looks round, steals, and sleeps.
 //!
+//! # Invariants
+//!
+//! D2 and D3 are those of `idle.rs`.
+//!
 //! # Suspension
 //!
 //! None: all of this happens on the worker's own stack.

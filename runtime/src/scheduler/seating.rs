@@ -9,7 +9,7 @@
 //!
 //! # Invariants
 //!
-//! - **T1** What others could run of a worker that has no seat goes to the injector, by itself and by the poller thread: those who have
+//! - **A1** What others could run of a worker that has no seat goes to the injector, by itself and by the poller thread: those who have
 //!   work of their own look there, but do not steal.
 
 use crossbeam_deque::Steal;
@@ -146,7 +146,7 @@ impl Shared {
         self.remotes[holder].poke.store(true, Relaxed);
     }
 
-    /// Moves what others could run of a worker without a seat to the injector, some of it at a time (T1): how much.
+    /// Moves what others could run of a worker without a seat to the injector, some of it at a time (A1): how much.
     pub(super) fn show_work_of(&self, worker: usize) -> usize {
         let remote = &self.remotes[worker];
         let mut shown = 0;

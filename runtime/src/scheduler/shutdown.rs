@@ -65,8 +65,8 @@ use crate::{
 /// How long workers have to come to a switch before the others' tasks are cancelled without them.
 const PATIENCE: Duration = Duration::from_millis(100);
 
-/// How long a runtime that is ending may stand still before waits are cancelled of which it cannot be told whether their tasks are
-/// unwinding. If one is, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
+/// How long a runtime that is ending may stand still before the doubtful waits are looked at: those that are in doubt no more (X7) are cancelled, and all of them if no
+/// deadline is ahead. If the task of one is unwinding, that aborts the process, as a panic in a destructor does; if none is, they would have waited for ever.
 const STUCK_AFTER: Duration = Duration::from_secs(1);
 
 /// After so many times [`STUCK_AFTER`] in which nothing has ended deadlines are not waited for either: a destructor may wait for a task whose wait is doubtful because of it.
@@ -75,7 +75,7 @@ const HOPELESS: u32 = 5;
 /// Ends the runtime and waits until its threads are gone. Not on a green thread.
 pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
     shared.world.gate.write().closed = true;
-    // A dump comes to its end first (X5).
+    // A dump comes to its end first (X5 of `world.rs`).
     let stopper = shared.world.stopper.lock();
     let is_running = shared.phase.load(Relaxed) == RUNNING;
     if is_running {

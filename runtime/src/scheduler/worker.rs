@@ -389,7 +389,7 @@ impl Worker {
     /// Runs a task until it suspends or ends, and does the duty after the switch (R2).
     #[inline(always)]
     fn resume(&self, task: TaskRef) {
-        // SAFETY: the task is ours (S1), so is its fiber.
+        // SAFETY: the task is ours (S1 of `state.rs`), so is its fiber.
         if unsafe { &*task.fiber.get() }.is_none() {
             if !self.start(task) {
                 return;

@@ -56,7 +56,6 @@
 //! | `park`, `park_for_token`, `begin_and_park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
 //! | `claim`, `leave_token` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
-//!
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
 //!
 //! `begin_wait` is Relaxed: the new epoch reaches claimers through the registry in which the waker is put. It is a

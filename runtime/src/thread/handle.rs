@@ -279,6 +279,10 @@ impl<T> JoinHandle<T> {
     ///
     /// Parks the green thread; blocks an OS thread outside the runtime.
     ///
+    /// # Cancellation
+    ///
+    /// As [`join`](Self::join).
+    ///
     /// # Errors
     ///
     /// The handle itself, when time is up.

@@ -106,6 +106,10 @@ pub fn park() {
 ///
 /// Parks the green thread; blocks an OS thread outside the runtime.
 ///
+/// # Cancellation
+///
+/// As [`park()`].
+///
 /// # Examples
 ///
 /// ```
@@ -176,6 +180,10 @@ fn unwind_if_due() {
 ///
 /// Parks the green thread; blocks an OS thread outside the runtime.
 ///
+/// # Cancellation
+///
+/// The caller unwinds; nothing is lost.
+///
 /// # Examples
 ///
 /// ```
@@ -194,6 +202,10 @@ pub fn sleep(duration: Duration) {
 /// # Suspension
 ///
 /// Parks the green thread; blocks an OS thread outside the runtime.
+///
+/// # Cancellation
+///
+/// As [`sleep`].
 ///
 /// # Examples
 ///

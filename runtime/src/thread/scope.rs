@@ -81,7 +81,7 @@ impl<T> Drop for Packet<'_, T> {
             if count.running > 0 {
                 return;
             }
-            // SAFETY: the owner takes its waker out under this lock (W1).
+            // SAFETY: the owner takes its waker out under this lock (W1 of `park.rs`).
             count.owner.as_ref().and_then(|owner| unsafe { owner.claim() })
         };
         if let Some(claimed) = claimed {

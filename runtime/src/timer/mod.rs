@@ -127,7 +127,7 @@ pub(crate) fn wait_until(waiter: &Waiter, deadline: Instant) -> Outcome {
     let worker = current::worker().expect("a green thread runs on a worker");
     let shared = worker.shared_ptr();
     let index = worker.index();
-    // SAFETY: the runtime outlives the task that runs this (H2); nothing thread-local is borrowed across the suspension.
+    // SAFETY: the runtime outlives the task that runs this (H2 of `header.rs`); nothing thread-local is borrowed across the suspension.
     let shared = unsafe { &*shared };
     let timers = &shared.remotes[index].timers;
     let deadline = shared.nanos(deadline);

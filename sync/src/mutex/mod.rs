@@ -149,6 +149,10 @@ impl<T> Mutex<T> {
     ///
     /// As [`lock`](Self::lock).
     ///
+    /// # Cancellation
+    ///
+    /// The caller unwinds, and the new value is dropped.
+    ///
     /// # Errors
     ///
     /// The new value, if the mutex is poisoned.
@@ -170,6 +174,10 @@ impl<T> Mutex<T> {
     /// # Suspension
     ///
     /// As [`lock`](Self::lock).
+    ///
+    /// # Cancellation
+    ///
+    /// The caller unwinds, and the new value is dropped.
     ///
     /// # Errors
     ///

@@ -277,6 +277,10 @@ impl Once {
     ///
     /// As [`wait`](Self::wait).
     ///
+    /// # Cancellation
+    ///
+    /// As [`wait`](Self::wait).
+    ///
     /// # Examples
     ///
     /// ```

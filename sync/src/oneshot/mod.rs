@@ -168,6 +168,10 @@ impl<T> Sender<T> {
     ///
     /// As [`closed`](Self::closed).
     ///
+    /// # Cancellation
+    ///
+    /// As [`closed`](Self::closed).
+    ///
     /// # Examples
     ///
     /// ```

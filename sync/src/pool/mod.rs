@@ -263,6 +263,10 @@ impl<T, E> Pool<T, E> {
     ///
     /// If time is up, or as [`get`](Self::get).
     ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
+    ///
     /// # Examples
     ///
     /// ```
@@ -283,6 +287,10 @@ impl<T, E> Pool<T, E> {
     /// # Errors
     ///
     /// As [`get_timeout`](Self::get_timeout).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
     ///
     /// # Examples
     ///
@@ -312,6 +320,10 @@ impl<T, E> Pool<T, E> {
     /// # Errors
     ///
     /// If all objects are in use, or as [`get`](Self::get).
+    ///
+    /// # Panics
+    ///
+    /// As [`get`](Self::get).
     ///
     /// # Examples
     ///

@@ -137,6 +137,10 @@ impl<T> RwLock<T> {
     ///
     /// As [`write`](Self::write).
     ///
+    /// # Cancellation
+    ///
+    /// The caller unwinds, and the new value is dropped.
+    ///
     /// # Errors
     ///
     /// The new value, if the lock is poisoned.
@@ -158,6 +162,10 @@ impl<T> RwLock<T> {
     /// # Suspension
     ///
     /// As [`write`](Self::write).
+    ///
+    /// # Cancellation
+    ///
+    /// The caller unwinds, and the new value is dropped.
     ///
     /// # Errors
     ///

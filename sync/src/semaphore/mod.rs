@@ -406,6 +406,14 @@ impl Semaphore {
 
     /// As [`acquire`](Self::acquire); the permit owns its share of the semaphore, and may go wherever it likes.
     ///
+    /// # Suspension
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire).
@@ -429,6 +437,14 @@ impl Semaphore {
 
     /// As [`acquire_many`](Self::acquire_many), with an owned permit.
     ///
+    /// # Suspension
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
     /// # Errors
     ///
     /// As [`acquire`](Self::acquire).
@@ -448,6 +464,14 @@ impl Semaphore {
     }
 
     /// As [`acquire_timeout`](Self::acquire_timeout), with an owned permit.
+    ///
+    /// # Suspension
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire).
     ///
     /// # Errors
     ///
@@ -471,6 +495,14 @@ impl Semaphore {
     }
 
     /// As [`acquire_until`](Self::acquire_until), with an owned permit.
+    ///
+    /// # Suspension
+    ///
+    /// As [`acquire`](Self::acquire).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`acquire`](Self::acquire).
     ///
     /// # Errors
     ///

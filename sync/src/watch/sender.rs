@@ -247,6 +247,10 @@ impl<T> Sender<T> {
     ///
     /// As [`closed`](Self::closed).
     ///
+    /// # Cancellation
+    ///
+    /// As [`closed`](Self::closed).
+    ///
     /// # Examples
     ///
     /// ```

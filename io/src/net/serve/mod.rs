@@ -319,6 +319,10 @@ impl Server {
     ///
     /// Parks the green thread; blocks the OS thread outside the runtime.
     ///
+    /// # Cancellation
+    ///
+    /// Nothing is lost: the server goes on, and it can be joined again.
+    ///
     /// # Errors
     ///
     /// Why nobody accepts any more, if it is not because of a shutdown: the listener was shut down or closed by other code. Told
