@@ -23,7 +23,7 @@ use loom::{
     thread,
 };
 use sward_loom_tests::{Plain, check};
-use sward_runtime::model::{Claim, Outcome, Place, Shield, State};
+use sward_runtime::model::{Claim, Outcome, Place, Reach, Shield, State};
 
 struct Task {
     state: State,
@@ -78,9 +78,9 @@ impl Task {
     }
 
     /// Ends the wait as a shutdown does.
-    fn cancel(&self, doubtful: bool) -> bool {
+    fn cancel(&self, reach: Reach) -> bool {
         self.letter(Outcome::Cancelled).set(true);
-        self.follow(self.state.claim_cancelled(doubtful))
+        self.follow(self.state.claim_cancelled(reach))
     }
 
     fn follow(&self, claim: Claim) -> bool {
@@ -131,8 +131,8 @@ fn of_a_waker_and_a_timer_one_wins() {
     });
 }
 
-/// A waker against a shutdown, which asks for doubtful waits too if `doubtful`. Whether the shutdown won.
-fn cancel(shield: Shield, doubtful: bool) -> bool {
+/// A waker against a shutdown with a certain reach. Whether the shutdown won.
+fn cancel(shield: Shield, reach: Reach) -> bool {
     let (task, epoch) = Task::in_wait(shield);
     let worker = thread::spawn({
         let task = Arc::clone(&task);
@@ -140,7 +140,7 @@ fn cancel(shield: Shield, doubtful: bool) -> bool {
     });
     let ender = thread::spawn({
         let task = Arc::clone(&task);
-        move || task.cancel(doubtful)
+        move || task.cancel(reach)
     });
     let woken = task.claim(epoch, Outcome::Woken);
     let cancelled = ender.join().unwrap();
@@ -153,25 +153,33 @@ fn cancel(shield: Shield, doubtful: bool) -> bool {
 #[test]
 fn of_a_waker_and_a_cancellation_one_wins() {
     check(|| {
-        let _ = cancel(Shield::Open, false);
+        let _ = cancel(Shield::Open, Reach::Open);
     });
 }
 
 #[test]
 fn of_a_waker_and_a_cancellation_by_name_one_wins() {
     check(|| {
-        let _ = cancel(Shield::Doubtful, true);
+        let _ = cancel(Shield::Doubtful, Reach::Doubtful);
+    });
+    check(|| {
+        let _ = cancel(Shield::Believed, Reach::Calm);
     });
 }
 
 #[test]
 fn a_shielded_wait_is_ended_by_its_waker_only() {
-    check(|| assert!(!cancel(Shield::Shielded, true)));
+    check(|| assert!(!cancel(Shield::Shielded, Reach::Calm)));
 }
 
 #[test]
 fn a_doubtful_wait_is_not_cancelled_unless_asked_for() {
-    check(|| assert!(!cancel(Shield::Doubtful, false)));
+    check(|| assert!(!cancel(Shield::Doubtful, Reach::Open)));
+}
+
+#[test]
+fn a_wait_of_one_that_is_taken_to_unwind_is_not_cancelled_unless_it_is_known_not_to() {
+    check(|| assert!(!cancel(Shield::Believed, Reach::Doubtful)));
 }
 
 #[test]

@@ -17,7 +17,7 @@ use loom::{
     thread,
 };
 use sward_loom_tests::{Plain, check};
-use sward_runtime::model::{Claim, Outcome, Shield, State};
+use sward_runtime::model::{Claim, Outcome, Reach, Shield, State};
 
 /// A task in a wait with a deadline.
 struct Waiter {
@@ -96,7 +96,7 @@ impl Waiter {
 
     /// A shutdown has no entry: the task itself leads it to the wait.
     fn cancel(&self) -> bool {
-        self.follow(self.state.claim_cancelled(false))
+        self.follow(self.state.claim_cancelled(Reach::Open))
     }
 }
 

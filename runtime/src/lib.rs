@@ -95,7 +95,7 @@ pub mod model {
         task::{
             join::{Entry, Finish, JoinWord},
             slab::Slab,
-            state::{Claim, Outcome, Place, Shield, State},
+            state::{Claim, Outcome, Place, Reach, Shield, State},
         },
     };
 }

@@ -117,6 +117,12 @@ pub struct PoolMetrics {
     pub queued: usize,
 }
 
+/// Whether no call is under way or waits for an OS thread.
+pub(crate) fn is_idle() -> bool {
+    let metrics = metrics();
+    metrics.queued == 0 && metrics.idle == metrics.threads
+}
+
 pub(crate) fn metrics() -> PoolMetrics {
     let state = POOL.state.lock();
     PoolMetrics { threads: state.threads, idle: state.idle, queued: state.jobs.len() }

@@ -1,6 +1,7 @@
 //! A runtime that ends while workers are in foreign calls, which wait for what other green threads of it have.
 
 use std::{
+    panic::catch_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering::SeqCst},
@@ -9,7 +10,9 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{Config, Drops, OnDrop, each_config, stress, until_os_threads_are_gone, wait_until};
+use crate::common::{
+    Config, Drops, OnDrop, each_config, each_mode, stress, until_os_threads_are_gone, wait_until,
+};
 use sward_runtime::{blocking, cancel::Cancelled, runtime::Runtime, thread};
 
 /// How a green thread blocks its worker.
@@ -218,5 +221,71 @@ fn when_the_last_to_end_comes_back_from_a_call_nobody_waits_any_longer() {
             drop(runtime);
             releaser.join().unwrap().elapsed() >= long
         } {}
+    });
+}
+
+#[test]
+fn one_that_caught_its_cancellation_beside_an_unwinding_one_ends_too() {
+    each_mode(1, |config| {
+        let runtime = config.build();
+        let (waiting, caught) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicBool::new(false)));
+        // Before and after it, since one of them is to unwind, and wait, as it is cancelled.
+        let sleepy = || {
+            let waiting = Arc::clone(&waiting);
+            runtime.handle().spawn(move || {
+                let _sleeps = OnDrop(|| thread::sleep(Duration::from_millis(100)));
+                waiting.fetch_add(1, SeqCst);
+                thread::park();
+            })
+        };
+        let first = sleepy();
+        let stubborn = {
+            let (waiting, caught) = (Arc::clone(&waiting), Arc::clone(&caught));
+            runtime.handle().spawn(move || {
+                waiting.fetch_add(1, SeqCst);
+                let cancelled = catch_unwind(thread::park);
+                caught.store(cancelled.unwrap_err().is::<Cancelled>(), SeqCst);
+                thread::park();
+            })
+        };
+        let last = sleepy();
+        wait_until(|| waiting.load(SeqCst) == 3);
+        drop(runtime);
+        assert!(caught.load(SeqCst));
+        [first, stubborn, last]
+            .into_iter()
+            .for_each(|handle| assert!(handle.join().unwrap_err().is::<Cancelled>()));
+    });
+}
+
+#[test]
+fn a_call_gets_what_one_holds_that_began_to_wait_beside_an_unwinding_one() {
+    // The call has the only worker; a spare runs the other two.
+    each_mode(1, |config| {
+        let runtime = config.build();
+        let (sender, call) = block(&runtime, How::Blocking);
+        let unwinding = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&unwinding);
+        let panics = runtime.handle().spawn(move || {
+            let _parks = OnDrop(|| {
+                theirs.store(true, SeqCst);
+                thread::park();
+            });
+            panic!("a panic");
+        });
+        wait_until(|| unwinding.load(SeqCst));
+        let holding = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&holding);
+        let holder = runtime.handle().spawn(move || {
+            let _sender = sender;
+            theirs.store(true, SeqCst);
+            thread::park();
+        });
+        wait_until(|| holding.load(SeqCst));
+        panics.thread().unpark();
+        assert!(panics.join().is_err());
+        drop(runtime);
+        assert!(call.join().unwrap());
+        assert!(holder.join().unwrap_err().is::<Cancelled>());
     });
 }

@@ -16,6 +16,8 @@ use crate::common::{
 };
 use sward_runtime::{
     blocking, budget,
+    park::WaitReason,
+    placement,
     runtime::{Runtime, Stall},
     thread,
 };
@@ -272,9 +274,7 @@ fn a_wait_inside_blocking_is_cancelled() {
     each_config(|config| {
         config.build().run(|| {
             let waiting = thread::spawn(|| blocking(thread::park));
-            wait_until(|| {
-                waiting.thread().state() == thread::State::Waiting(sward_runtime::park::WaitReason::Park)
-            });
+            wait_until(|| waiting.thread().state() == thread::State::Waiting(WaitReason::Park));
             waiting.cancel();
             assert!(waiting.join().unwrap_err().is::<sward_runtime::cancel::Cancelled>());
         });
@@ -614,4 +614,47 @@ fn a_spare_that_cannot_be_started_is_tried_again() {
     assert_eq!(stuck.join().unwrap(), 5);
     other.join().unwrap();
     all_goes_on(&runtime);
+}
+
+#[test]
+fn what_was_placed_on_a_worker_and_has_not_started_does_not_wait_behind_a_call_there() {
+    each_mode(2, |config| {
+        // Nobody is to be taken for stuck: the call is announced.
+        let runtime = config.builder().stall_after(Duration::MAX).build().unwrap();
+        runtime.run(|| {
+            let place = |here: bool| {
+                placement::spread_next_spawn();
+                if here {
+                    thread::spawn(|| ()).join().unwrap();
+                    placement::spread_next_spawn();
+                }
+            };
+            let (started, has_started) = mpsc::channel();
+            // It is on the other worker, waits, and is to call there once the last one stands in line behind it.
+            place(false);
+            let caller = thread::spawn(move || {
+                thread::park();
+                blocking(move || has_started.recv().is_ok())
+            });
+            wait_until(|| matches!(caller.thread().state(), thread::State::Waiting(WaitReason::Park)));
+            let (busy, goes_on) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+            let theirs = (Arc::clone(&busy), Arc::clone(&goes_on), caller.thread().clone());
+            place(true);
+            let waker = thread::spawn(move || {
+                let (busy, goes_on, caller) = theirs;
+                busy.store(true, SeqCst);
+                while !goes_on.load(SeqCst) {
+                    std::hint::spin_loop();
+                }
+                caller.unpark();
+            });
+            wait_until(|| busy.load(SeqCst));
+            place(true);
+            let last = thread::spawn(move || started.send(()).unwrap());
+            goes_on.store(true, SeqCst);
+            assert!(caller.join().unwrap());
+            waker.join().unwrap();
+            last.join().unwrap();
+        });
+    });
 }

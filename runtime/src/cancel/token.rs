@@ -202,8 +202,12 @@ impl Token {
             let registered = self.register(Duty::Cancel(Weak::clone(child)));
             Inner::new(registered.ok())
         }));
-        // A cancellation that came before the child was there has not found it.
-        if self.is_cancelled() {
+        // A cancellation that came before the child was there has not found it. Under the lock: one that takes it later does.
+        let is_late = {
+            let _state = self.0.state.lock();
+            self.is_cancelled()
+        };
+        if is_late {
             child.cancel();
         }
         child

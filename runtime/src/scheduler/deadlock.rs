@@ -147,11 +147,7 @@ fn is_awaited(shared: &Shared) -> bool {
 
 /// Whether nothing is under way that will wake a green thread: no call on the pool, no task that is about to start.
 fn is_still(shared: &Shared) -> bool {
-    let pool = crate::pool::metrics();
-    pool.queued == 0
-        && pool.idle == pool.threads
-        && !shared.shortage.load(Relaxed)
-        && !shared.has_visible_work()
+    crate::pool::is_idle() && !shared.shortage.load(Relaxed) && !shared.has_visible_work()
 }
 
 /// Stops the world, and judges it; with the dump if it is to be told: if it is certain, or else if `tell_doubt`. `None`: it cannot be told, since somebody does not stop, or

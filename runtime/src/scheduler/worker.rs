@@ -324,7 +324,14 @@ impl Worker {
         self.remote().inbox.take(|node| {
             let node = NonNull::new(node).expect("an inbox holds no null");
             // SAFETY: the inbox's reference (R4).
-            self.local.push_back(unsafe { TaskRef::from_raw(node) });
+            let task = unsafe { TaskRef::from_raw(node) };
+            if task.is_on_stack() {
+                self.local.push_back(task);
+            } else {
+                // Where others find it, should what runs before it keep this worker.
+                task.home.set(NO_HOME);
+                self.woken.push(task);
+            }
         });
         self.heed_probe();
     }
@@ -453,7 +460,10 @@ impl Worker {
                         // The reference stays with the parked task, for whoever wins its wait.
                         return;
                     }
-                    let _ = self.take(task.ptr());
+                    if !self.take(task.ptr()) {
+                        // Where nothing unwinds, it is leaked.
+                        return;
+                    }
                     task.home.set(self.index as u32);
                     if self.care.get() > 0 {
                         self.resume_with_care(task);
@@ -466,7 +476,6 @@ impl Worker {
                     }
                     // SAFETY: as above.
                     self.recycle(unsafe { TaskRef::from_raw(task.ptr()) });
-                    self.hands.ended();
                     if self.remote().accused.load(Relaxed) {
                         self.come_back();
                     }
@@ -542,6 +551,8 @@ impl Worker {
         // SAFETY: as above.
         let stack = unsafe { fiber.into_stack() };
         stack.clear_occupant();
+        // Before its memory is another's (T2 of `hands.rs`).
+        self.hands.ended();
         // SAFETY: on the worker's own stack (R3).
         self.shared.stacks.release(unsafe { &mut *self.stacks.get() }, stack);
         let ends = &self.remote().ends;

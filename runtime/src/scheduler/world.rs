@@ -74,29 +74,35 @@ impl Worker {
     /// Does what the phase asks. `false`: leave the loop.
     #[cold]
     pub(super) fn obey_phase(&self) -> bool {
-        let shared = self.shared();
-        let world = &shared.world;
-        match shared.phase.load(Relaxed) {
-            phase if is_stop(phase) => {
-                let mut stops = world.stops.lock();
-                // It may have changed since, even to the last one.
-                if is_stop(shared.phase.load(Relaxed)) {
-                    self.remote().unwinds.store(std::thread::panicking(), Relaxed);
-                    stops.stopped.push(self.index());
-                    world.changed.notify_all();
-                    let changes = stops.changes;
-                    while stops.changes == changes {
-                        world.changed.wait(&mut stops);
-                    }
-                }
-                true
-            }
+        match self.stop_while_asked() {
             DRAINING => {
                 self.tell_if_drained();
                 true
             }
             phase => phase == RUNNING,
         }
+    }
+
+    /// Stops until the phase is one in which workers go on, or end, and returns it.
+    fn stop_while_asked(&self) -> u8 {
+        let shared = self.shared();
+        let world = &shared.world;
+        let phase = || shared.phase.load(Relaxed);
+        let now = phase();
+        if !is_stop(now) {
+            return now;
+        }
+        let mut stops = world.stops.lock();
+        while is_stop(phase()) {
+            self.remote().unwinds.store(std::thread::panicking(), Relaxed);
+            stops.stopped.push(self.index());
+            world.changed.notify_all();
+            let changes = stops.changes;
+            while stops.changes == changes {
+                world.changed.wait(&mut stops);
+            }
+        }
+        phase()
     }
 
     /// Tells the stopper, in `DRAINING`, if no task is left. Whoever ends a task does so before it sleeps.

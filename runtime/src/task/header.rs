@@ -518,7 +518,7 @@ impl Header {
         }
         match self.unwinding() {
             Unwinding::No => Shield::Open,
-            Unwinding::Yes => Shield::Shielded,
+            Unwinding::Yes => Shield::Believed,
             Unwinding::Perhaps => Shield::Doubtful,
         }
     }

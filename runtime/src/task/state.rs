@@ -44,7 +44,7 @@
 //! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit and the cancel bit.
 //! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
 //! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
-//! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one only when asked for by name.
+//! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one, and one whose task was taken to be unwinding, only when asked for by name ([`Reach`]).
 //! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
 //! - **S6** The cancel bit is never cleared before the end. Once it is set, no open wait stays `PENDING` that was begun before (its canceller claims
 //!   it) or begins after (its owner sees the bit).
@@ -96,6 +96,8 @@ const OUTCOME: u64 = 0b11 << 2;
 const SHIELDED: u64 = 1 << 4;
 /// It is shielded only because its task may be unwinding.
 const DOUBTFUL: u64 = 1 << 7;
+/// It is shielded only because its task is taken to be unwinding.
+const BELIEVED: u64 = 1 << 10;
 /// The wait that is under way is for the token.
 const FOR_TOKEN: u64 = 1 << 5;
 /// The token is there.
@@ -137,8 +139,10 @@ impl Outcome {
 pub enum Shield {
     /// It may.
     Open,
-    /// It may not: the task is unwinding, or asked for it.
+    /// It may not: the task asked for it.
     Shielded,
+    /// It may not: the task has begun to unwind. It may have caught that since.
+    Believed,
     /// It may not: the task may be unwinding, which cannot be told. It is cancelled when a runtime cannot end otherwise.
     Doubtful,
 }
@@ -148,7 +152,30 @@ impl Shield {
         match self {
             Self::Open => 0,
             Self::Shielded => SHIELDED,
+            Self::Believed => SHIELDED | BELIEVED,
             Self::Doubtful => SHIELDED | DOUBTFUL,
+        }
+    }
+}
+
+/// Which waits a cancellation ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Those that are open.
+    Open,
+    /// And those that are doubtful.
+    Doubtful,
+    /// All but those that are shielded: it is known that the task does not unwind.
+    Calm,
+}
+
+impl Reach {
+    /// The bits of which one makes a shielded wait an open one.
+    const fn bits(self) -> u64 {
+        match self {
+            Self::Open => 0,
+            Self::Doubtful => DOUBTFUL,
+            Self::Calm => DOUBTFUL | BELIEVED,
         }
     }
 }
@@ -304,11 +331,11 @@ impl State {
         }
     }
 
-    /// Cancels whatever wait is under way, even a doubtful one if `doubtful`. The caller keeps the task alive.
-    pub fn claim_cancelled(&self, doubtful: bool) -> Claim {
+    /// Cancels the wait that is under way, if it is within reach. The caller keeps the task alive.
+    pub fn claim_cancelled(&self, reach: Reach) -> Claim {
         let mut word = self.0.load(Relaxed);
         loop {
-            let shielded = word & SHIELDED != 0 && !(doubtful && word & DOUBTFUL != 0);
+            let shielded = word & SHIELDED != 0 && word & reach.bits() == 0;
             if word & OUTCOME != PENDING || shielded {
                 return Claim::Lost;
             }
@@ -322,7 +349,7 @@ impl State {
     /// Has the task end: cancels the wait that is under way, and every later one, unless it is shielded. The caller keeps the task alive.
     pub fn cancel(&self) -> Claim {
         self.0.fetch_or(CANCEL, Release);
-        self.claim_cancelled(false)
+        self.claim_cancelled(Reach::Open)
     }
 
     /// Whether the task is to end.
