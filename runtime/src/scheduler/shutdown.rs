@@ -96,7 +96,11 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
             cancel_all(shared, false);
             let (mut live, mut rounds) = (u64::MAX, 0);
             while let Some(left) = drain(shared) {
-                rounds = if shared.live() < live || left == Left::Awake { 0 } else { rounds + 1 };
+                rounds = match left {
+                    _ if shared.live() < live => 0,
+                    Left::Awake => rounds,
+                    Left::Until | Left::ForEver => rounds + 1,
+                };
                 live = shared.live();
                 change_phase(shared, PAUSING);
                 cancel_all(shared, left == Left::ForEver || rounds >= HOPELESS);
@@ -136,8 +140,10 @@ fn cancel_all(shared: &Shared, doubtful: bool) {
     let any_busy = until_stopped(shared, Some(Instant::now() + PATIENCE)) > 0;
     if any_busy && heavy_fence() {
         busy = busy_workers(shared);
+    } else if any_busy && shared.phase.load(Relaxed) == PAUSING {
+        // Without the fence nothing is certain about those that run, and they may wait for what the others go on to do.
+        return;
     } else if any_busy {
-        // Without the fence nothing is certain about those that run.
         until_stopped(shared, None);
     }
     let standing = who_stands(shared);
@@ -175,6 +181,10 @@ fn cancel_all(shared: &Shared, doubtful: bool) {
             cancel(task);
         }
     });
+    if !busy.is_empty() {
+        // Before they go on: T3 of `hands.rs`.
+        let _ = heavy_fence();
+    }
     batch.schedule();
 }
 

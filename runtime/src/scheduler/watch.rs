@@ -107,9 +107,7 @@ impl Watch {
             match shared.idle.standing(worker) {
                 Standing::Seated | Standing::Asleep => {}
                 // What was placed there before its seat was seen to be gone.
-                Standing::Unseated | Standing::Queued => {
-                    seen.taken += shared.rescue(worker) + shared.show_work_of(worker)
-                }
+                Standing::Unseated => seen.taken += shared.rescue(worker) + shared.show_work_of(worker),
                 _ => seen.taken += shared.show_work_of(worker),
             }
         }

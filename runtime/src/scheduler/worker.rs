@@ -321,6 +321,7 @@ impl Worker {
 
     #[inline(never)]
     pub(super) fn empty_inbox(&self) {
+        let mut is_visible = false;
         self.remote().inbox.take(|node| {
             let node = NonNull::new(node).expect("an inbox holds no null");
             // SAFETY: the inbox's reference (R4).
@@ -331,8 +332,12 @@ impl Worker {
                 // Where others find it, should what runs before it keep this worker.
                 task.home.set(NO_HOME);
                 self.woken.push(task);
+                is_visible = true;
             }
         });
+        if is_visible {
+            self.notify();
+        }
         self.heed_probe();
     }
 
@@ -462,7 +467,7 @@ impl Worker {
                     }
                     if !self.take(task.ptr()) {
                         // Where nothing unwinds, it is leaked.
-                        return;
+                        return self.hands.put_down();
                     }
                     task.home.set(self.index as u32);
                     if self.care.get() > 0 {
