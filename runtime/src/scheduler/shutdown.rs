@@ -103,7 +103,7 @@ pub(crate) fn shut_down(shared: &Arc<Shared>, threads: Vec<JoinHandle<()>>) {
                 };
                 live = shared.live();
                 change_phase(shared, PAUSING);
-                cancel_all(shared, left == Left::ForEver || rounds >= HOPELESS);
+                cancel_all(shared, left == Left::ForEver || left == Left::Until && rounds >= HOPELESS);
             }
         }
     }
