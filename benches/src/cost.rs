@@ -149,7 +149,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::sys;
 
     struct Here;
 
