@@ -36,7 +36,11 @@
 //!
 //! - *Handing over at each unlock:* a switch for each critical section, and a worker that waits for another to wake.
 //! - *40 looks in a row before waiting, in place of pauses that double:* each look takes the word from the holder's core. With two workers
-//!   55 ns for a lock and unlock, where it is 41 now.
+//!   55 ns for a lock and unlock, where it was 41 then.
+//! - *Taking the lock by a compare-and-exchange with zero, and unlocking out of line where anything else is set:* a woken one that is ready
+//!   behind the holder leaves `WOKEN` and `PARKED` set until it runs, and all the while a lock and unlock took 45 ns in place of 27.
+//! - *Reading the word before the unlock,* which then never fails: 22 ns in place of 27 beside a woken one, but 25 in place of 18 where
+//!   nobody waits.
 //! - *Waking at each unlock, without `WOKEN`* (`parking_lot`): the holder pays for a wake at each of its next unlocks, until the woken one runs.
 //!
 //! # Checked by
@@ -97,20 +101,13 @@ impl RawMutex {
     /// Takes the lock if it is free.
     #[inline]
     pub fn try_lock(&self) -> bool {
-        let mut word = 0;
-        loop {
-            match self.0.compare_exchange_weak(word, word | LOCKED, Acquire, Relaxed) {
-                Ok(_) => return true,
-                Err(now) if now & LOCKED != 0 => return false,
-                Err(now) => word = now,
-            }
-        }
+        self.0.fetch_or(LOCKED, Acquire) & LOCKED == 0
     }
 
     /// Takes the lock, waiting for it as long as it takes.
     #[inline]
     pub fn lock(&self) {
-        if self.0.compare_exchange(0, LOCKED, Acquire, Relaxed).is_err() {
+        if !self.try_lock() {
             self.lock_contended(None);
         }
     }
@@ -118,7 +115,7 @@ impl RawMutex {
     /// Takes the lock, waiting for it at most until `deadline`. `false`: time is up.
     #[inline]
     pub fn lock_until(&self, deadline: Option<Instant>) -> bool {
-        self.0.compare_exchange(0, LOCKED, Acquire, Relaxed).is_ok() || self.lock_contended(deadline)
+        self.try_lock() || self.lock_contended(deadline)
     }
 
     #[cold]
@@ -175,9 +172,15 @@ impl RawMutex {
     /// The caller holds it.
     #[inline]
     pub fn unlock(&self) {
-        if self.0.compare_exchange(LOCKED, 0, Release, Relaxed).is_err() {
-            self.unlock_contended();
+        // First as if nobody waited: reading the word before costs more than a failure, and most often nobody does.
+        let mut word = LOCKED;
+        while word & STARVING == 0 && word & (PARKED | WOKEN) != PARKED {
+            match self.0.compare_exchange(word, word & !LOCKED, Release, Relaxed) {
+                Ok(_) => return,
+                Err(now) => word = now,
+            }
         }
+        self.unlock_contended();
     }
 
     #[cold]
