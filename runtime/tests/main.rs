@@ -7,6 +7,7 @@ mod cancel;
 mod common;
 mod deadlock;
 mod deaths;
+mod driver;
 mod dump;
 #[cfg(feature = "fault-injection")]
 mod faults;

@@ -2,7 +2,8 @@
 //!
 //! A worker with nothing to run waits on the driver itself: an event then wakes the thread that will handle it, with no
 //! second hop. While every worker is busy nobody would look; so the poller thread ticks once a millisecond while any worker is
-//! awake, and waits on the driver in their place as soon as it finds that they do not. It runs no user code.
+//! awake, and takes their place as soon as it finds that they do not look: it waits on the driver if somebody sleeps whom an event could wake, and
+//! else glances at it, once in each tick. It runs no user code.
 //!
 //! # Roles
 //!
@@ -11,7 +12,7 @@
 //! # Invariants
 //!
 //! - **O1** While a driver exists and all workers sleep, within two ticks one thread blocks in it: the worker that holds `Shared::polling`, or
-//!   the poller thread.
+//!   the poller thread. While none of them sleeps, somebody looks at it at least once in two ticks.
 //! - **O2** The poller thread sleeps without a time limit only after it announced so in `deep`, fenced, and found all workers asleep; a
 //!   worker that leaves its sleep fences and looks at `deep`. So one of them sees the other.
 //!
@@ -23,6 +24,8 @@
 //!
 //! - A poller thread that always blocks in the driver, with workers asleep in futexes: two hops for each event, and on a busy
 //!   runtime it competes with the workers that look at the driver themselves.
+//! - To wait on the driver also while all workers are busy: each event woke the poller thread, of sockets that a worker was just reading from too, and where it
+//!   shared the worker's CPU that made two switches for each message of a server that was too busy to look itself; and it did not become less busy by that.
 //! - All idle workers blocking in one epoll: none could be woken by name.
 //!
 //! # Checked by
@@ -135,14 +138,19 @@ pub(crate) fn main(shared: &Arc<Shared>) {
     while shared.phase.load(Relaxed) != EXITING {
         let all_asleep = shared.idle.awake() == 0;
         quiet = if all_asleep { quiet + 1 } else { 0 };
-        let now = shared.polls.load(Relaxed);
-        if holding && now != polls && !all_asleep {
+        let before = std::mem::replace(&mut polls, shared.polls.load(Relaxed));
+        let is_missed = before == polls;
+        // Whether an event would wake somebody else.
+        let somebody_sleeps = all_asleep || shared.idle.sleeping() > 0;
+        if holding && (!somebody_sleeps || !is_missed && !all_asleep) {
             shared.polling.store(false, Release);
             holding = false;
-        } else if !holding && now == polls && shared.driver.get().is_some() {
+        } else if !holding && is_missed && somebody_sleeps && shared.driver.get().is_some() {
             holding = !shared.polling.swap(true, Acquire);
         }
-        polls = now;
+        if is_missed && !somebody_sleeps {
+            glance(shared);
+        }
         let limit = if quiet > QUIET_TICKS { detector.look(shared) } else { None };
         let deep = quiet > QUIET_TICKS && announce(shared);
         let events = if deep { wait(shared, holding, limit) } else { wait_a_tick(shared, holding) };
@@ -160,6 +168,25 @@ pub(crate) fn main(shared: &Arc<Shared>) {
     if holding {
         shared.polling.store(false, Release);
     }
+}
+
+/// Looks at the driver, which nobody else does.
+fn glance(shared: &Shared) {
+    if let Some(driver) = shared.busy_driver() {
+        let mut ready = Batch::new();
+        // If it cannot be looked at, the next tick tries again.
+        let _ = driver.wait(Some(Duration::ZERO), &mut ready);
+        schedule(shared, ready);
+    }
+}
+
+/// Queues what the driver gave. `true`: it was something.
+fn schedule(shared: &Shared, mut ready: Batch) -> bool {
+    let events = !ready.is_empty();
+    let readiness = &shared.poller.readiness;
+    readiness.store(readiness.load(Relaxed) + ready.len() as u64, Relaxed);
+    ready.schedule();
+    events
 }
 
 /// Announces a deep sleep. `false`: a worker is awake after all.
@@ -197,9 +224,5 @@ fn wait(shared: &Shared, holding: bool, timeout: Option<Duration>) -> bool {
         std::thread::park_timeout(TICK);
     }
     let _ = sleeper.awake();
-    let events = !ready.is_empty();
-    let readiness = &shared.poller.readiness;
-    readiness.store(readiness.load(Relaxed) + ready.len() as u64, Relaxed);
-    ready.schedule();
-    events
+    schedule(shared, ready)
 }

@@ -1,0 +1,76 @@
+//! Who looks at the driver: a driver of our own notes each look, and how long it was to wait.
+
+use std::{
+    io,
+    sync::{
+        Condvar, Mutex,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use sward_runtime::{driver::Driver, park::Batch, thread};
+
+use crate::common::each_config;
+
+/// Has a source that is never ready.
+#[derive(Default)]
+struct Noted {
+    looks: Mutex<Vec<Option<Duration>>>,
+    notified: Mutex<bool>,
+    changed: Condvar,
+}
+
+impl Noted {
+    /// The looks since the first that did not wait.
+    fn since_first_glance(&self) -> Vec<Option<Duration>> {
+        let looks = self.looks.lock().unwrap();
+        looks.iter().copied().skip_while(|limit| *limit != Some(Duration::ZERO)).collect()
+    }
+}
+
+impl Driver for Noted {
+    fn wait(&self, timeout: Option<Duration>, _ready: &mut Batch) -> io::Result<()> {
+        self.looks.lock().unwrap().push(timeout);
+        let notified = self.notified.lock().unwrap();
+        let limit = timeout.unwrap_or(Duration::MAX);
+        let (mut notified, _) = self.changed.wait_timeout_while(notified, limit, |set| !*set).unwrap();
+        *notified = false;
+        Ok(())
+    }
+
+    fn notify(&self) {
+        *self.notified.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+
+    fn has_sources(&self) -> bool {
+        true
+    }
+
+    fn close(&self, _ready: &mut Batch) {}
+}
+
+#[test]
+fn while_all_workers_compute_the_driver_is_glanced_at_and_nobody_waits_in_it() {
+    const LOOKS: usize = 5;
+    each_config(|config| {
+        // Nobody to whom the seat of one that computes could go, so that nobody sleeps.
+        let runtime = config.builder().max_spares(0).build().unwrap();
+        let driver = runtime.handle().driver(|| Ok(Noted::default())).unwrap();
+        let computing = AtomicUsize::new(0);
+        let compute = || {
+            computing.fetch_add(1, Relaxed);
+            while computing.load(Relaxed) < config.workers {
+                std::hint::spin_loop();
+            }
+            // One who looked before may have waited.
+            driver.looks.lock().unwrap().clear();
+            while driver.since_first_glance().len() < LOOKS {
+                std::hint::spin_loop();
+            }
+        };
+        runtime.run(|| thread::scope(|scope| (0..config.workers).for_each(|_| drop(scope.spawn(compute)))));
+        assert_eq!(driver.since_first_glance()[..LOOKS], [Some(Duration::ZERO); LOOKS]);
+    });
+}
