@@ -3,15 +3,15 @@
 use std::{
     io,
     sync::{
-        Condvar, Mutex,
+        Arc, Condvar, Mutex,
         atomic::{AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use sward_runtime::{driver::Driver, park::Batch, thread};
+use sward_runtime::{driver::Driver, park::Batch, runtime::Handle, thread};
 
-use crate::common::each_config;
+use crate::common::{each_config, each_mode};
 
 /// Has a source that is never ready.
 #[derive(Default)]
@@ -72,5 +72,54 @@ fn while_all_workers_compute_the_driver_is_glanced_at_and_nobody_waits_in_it() {
         };
         runtime.run(|| thread::scope(|scope| (0..config.workers).for_each(|_| drop(scope.spawn(compute)))));
         assert_eq!(driver.since_first_glance()[..LOOKS], [Some(Duration::ZERO); LOOKS]);
+    });
+}
+
+/// Whoever looks at it the first time starts green threads, as an event does that has a foreign waker.
+struct Starter {
+    runtime: Handle,
+    started: Arc<Mutex<Vec<usize>>>,
+    is_done: Mutex<bool>,
+}
+
+const STARTED: usize = 100;
+
+impl Driver for Starter {
+    fn wait(&self, timeout: Option<Duration>, _ready: &mut Batch) -> io::Result<()> {
+        if std::mem::replace(&mut *self.is_done.lock().unwrap(), true) {
+            std::thread::park_timeout(timeout.unwrap_or(Duration::from_millis(1)));
+            return Ok(());
+        }
+        for i in 0..STARTED {
+            let started = Arc::clone(&self.started);
+            let spawned = self.runtime.try_spawn(move || started.lock().unwrap().push(i));
+            drop(spawned.unwrap());
+        }
+        Ok(())
+    }
+
+    fn notify(&self) {}
+
+    fn has_sources(&self) -> bool {
+        true
+    }
+
+    fn close(&self, _ready: &mut Batch) {}
+}
+
+#[test]
+fn what_events_start_runs_in_the_order_in_which_they_came() {
+    each_mode(1, |config| {
+        let runtime = config.build();
+        let started = Arc::default();
+        let starter =
+            Starter { runtime: runtime.handle(), started: Arc::clone(&started), is_done: Mutex::default() };
+        runtime.run(|| {
+            runtime.handle().driver(|| Ok(starter)).unwrap();
+            while started.lock().unwrap().len() < STARTED {
+                thread::yield_now();
+            }
+        });
+        assert_eq!(*started.lock().unwrap(), (0..STARTED).collect::<Vec<_>>());
     });
 }

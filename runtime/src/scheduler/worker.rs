@@ -591,6 +591,11 @@ impl Worker {
             task.home.set(worker);
             return self.shared.send_home(task);
         }
+        if self.hands.current().is_null() {
+            // By an event, of which there may be many: in turn, like what events wake.
+            self.woken.push(task);
+            return self.notify();
+        }
         let task = task.into_raw().as_ptr();
         if remote.run_next.load(Relaxed).is_null() {
             // Thieves only ever empty the slot, so it is still empty.
