@@ -1,4 +1,4 @@
-//! A server for HTTP/1.1 and HTTP/2, with hyper: each connection is a green thread, and so is each request of HTTP/2.
+//! A server for HTTP/1.1 and HTTP/2, with hyper: a green thread polls each connection when something has arrived, and each request of HTTP/2.
 //!
 //! `cargo run --release --example http_server --features hyper -- 127.0.0.1:8080` serves there until it is stopped, for `curl
 //! --http2-prior-knowledge`, `h2load` or `wrk`.
@@ -11,6 +11,7 @@ use hyper::{
     Method, Request, Response, StatusCode,
     body::{Bytes, Incoming},
     client::conn::{http1, http2},
+    rt::Executor as _,
     service::service_fn,
 };
 use hyper_util::server::conn::auto;
@@ -37,17 +38,17 @@ async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Full<Bytes
     Ok(response)
 }
 
-/// Serves each connection on a green thread of its own.
+/// Serves each connection as a future, which has a stack only while it is polled.
 fn serve(listener: &TcpListener) -> io::Result<()> {
     for stream in listener.incoming() {
         let stream = stream?;
         stream.set_nodelay(true)?;
-        thread::spawn(move || {
+        Executor.execute(async {
             let mut builder = auto::Builder::new(Executor);
             builder.http1().timer(Timer);
             builder.http2().timer(Timer);
             // An error ends this connection only: a client that hung up, or that does not speak HTTP.
-            let _ = future::block_on(builder.serve_connection(Polled::new(stream), service_fn(answer)));
+            let _ = builder.serve_connection(Polled::new(stream), service_fn(answer)).await;
         });
     }
     Ok(())

@@ -9,13 +9,13 @@ use std::{
     time::{Duration, Instant},
 };
 
-use crate::common::{everywhere, pair, runtimes, watchdog};
+use crate::common::{everywhere, pair, runtimes, stress, watchdog};
 use futures_lite::future::zip;
 use hyper::{
     Request, Response,
     body::{Body, Bytes, Frame, Incoming},
     client,
-    rt::{Executor as _, Timer as _, Write as _},
+    rt::{self, Executor as _, Timer as _, Write as _},
     server,
     service::service_fn,
 };
@@ -224,6 +224,120 @@ fn a_future_is_dropped_when_its_runtime_has_ended() {
                 std::future::pending::<()>().await;
             });
         });
+        drop(runtime);
+        receiver.recv().expect_err("dropped");
+    }
+}
+
+/// Is pending for so many polls, and has itself woken in each: by another thread, or before it returns.
+struct Turns {
+    left: usize,
+    elsewhere: bool,
+    done: mpsc::Sender<()>,
+}
+
+impl Future for Turns {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        if self.left == 0 {
+            self.done.send(()).expect("it is waited for");
+            return Poll::Ready(());
+        }
+        self.left -= 1;
+        let waker = context.waker().clone();
+        if self.elsewhere {
+            // Sometimes while this is polled still, sometimes after that, sometimes twice.
+            thread::spawn(move || waker.wake_by_ref());
+            if self.left.is_multiple_of(2) {
+                thread::yield_now();
+                context.waker().wake_by_ref();
+            }
+        } else {
+            waker.wake();
+        }
+        Poll::Pending
+    }
+}
+
+#[test]
+fn no_wake_of_a_future_is_lost_whenever_it_comes() {
+    everywhere(|| {
+        let (done, all) = mpsc::channel();
+        let futures = stress(100);
+        for number in 0..futures {
+            Executor.execute(Turns { left: 50, elsewhere: number % 2 == 0, done: done.clone() });
+        }
+        drop(done);
+        assert_eq!(sward_runtime::unblock(move || all.iter().count()), futures);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_future_that_panics_is_dropped_and_the_others_go_on() {
+    everywhere(|| {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let (go, gone) = mpsc::channel();
+        Executor.execute(async move {
+            let _sender = sender;
+            // Pending first.
+            Timer.sleep(Duration::from_millis(1)).await;
+            std::panic::resume_unwind(Box::new("on purpose"));
+        });
+        Executor.execute(async move {
+            Timer.sleep(Duration::from_millis(5)).await;
+            go.send(()).expect("it is waited for");
+        });
+        sward_runtime::unblock(move || receiver.recv()).expect_err("dropped");
+        sward_runtime::unblock(move || gone.recv()).expect("it went on");
+        Ok(())
+    });
+}
+
+#[test]
+fn a_future_may_call_what_suspends() {
+    everywhere(|| {
+        let (sender, receiver) = mpsc::channel();
+        Executor.execute(async move {
+            for number in 0..3 {
+                thread::sleep(Duration::from_millis(1));
+                let child = thread::spawn(move || number);
+                Timer.sleep(Duration::from_millis(1)).await;
+                sender.send(child.join().expect("no panic")).expect("it is waited for");
+            }
+        });
+        assert_eq!(sward_runtime::unblock(move || receiver.iter().collect::<Vec<_>>()), [0, 1, 2]);
+        Ok(())
+    });
+}
+
+#[test]
+fn a_future_that_waits_for_a_socket_is_dropped_when_its_runtime_ends() {
+    let _watchdog = watchdog();
+    for runtime in runtimes() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let _client = runtime
+            .run(|| {
+                let (client, server) = pair()?;
+                let (polled, waits) = mpsc::channel();
+                Executor.execute(async move {
+                    let _sender = sender;
+                    let mut server = Polled::new(server);
+                    let mut buffer = [0; 1];
+                    let mut buffer = rt::ReadBuf::new(&mut buffer);
+                    std::future::poll_fn(|context| {
+                        let read = rt::Read::poll_read(Pin::new(&mut server), context, buffer.unfilled());
+                        let _ = polled.send(());
+                        read
+                    })
+                    .await
+                    .expect_err("the runtime ends");
+                });
+                sward_runtime::unblock(move || waits.recv()).expect("polled");
+                io::Result::Ok(client)
+            })
+            .expect("a pair");
         drop(runtime);
         receiver.recv().expect_err("dropped");
     }

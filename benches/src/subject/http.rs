@@ -4,6 +4,7 @@ use std::convert::Infallible;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
+use hyper::rt::Executor as _;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -16,20 +17,18 @@ async fn answer(_: Request<impl Body>) -> std::result::Result<Response<Full<Byte
     Ok(Response::new(Full::new(Bytes::from_static(PLAIN_TEXT))))
 }
 
-/// On a green thread, and with one for each connection.
+/// On a green thread, and with a future for each connection, polled by a green thread when it is woken.
 pub(super) fn sward(announce: Announce) -> Result<()> {
     let listener = sward::net::TcpListener::bind("127.0.0.1:0")?;
     announce(&listener.local_addr()?.to_string());
     loop {
         let (stream, _) = listener.accept()?;
         stream.set_nodelay(true)?;
-        sward::thread::spawn(|| {
-            let stream = sward::io::Polled::new(stream);
-            let mut builder = Builder::new();
-            let serving = builder.timer(sward::hyper::Timer).serve_connection(stream, service_fn(answer));
-            // A connection ends when its client goes away, however it goes.
-            drop(sward::future::block_on(serving));
-        });
+        let stream = sward::io::Polled::new(stream);
+        let mut builder = Builder::new();
+        let serving = builder.timer(sward::hyper::Timer).serve_connection(stream, service_fn(answer));
+        // A connection ends when its client goes away, however it goes.
+        sward::hyper::Executor.execute(serving);
     }
 }
 
