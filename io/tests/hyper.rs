@@ -61,7 +61,7 @@ async fn answer(request: Request<Incoming>) -> hyper::Result<Response<Whole>> {
 fn ask<S>(client: Polled<S>, server: Polled<S>) -> io::Result<()>
 where
     S: Send + 'static,
-    Polled<S>: hyper::rt::Read + hyper::rt::Write + Unpin,
+    Polled<S>: rt::Read + rt::Write + Unpin,
 {
     let serving = thread::spawn(move || {
         let connection =
