@@ -11,6 +11,7 @@
 //! | the poller thread, any worker, any number at once | `wait` |
 //! | any thread | `notify`, `has_sources` |
 //! | a source, on any green or OS thread | `register`, `deregister` |
+//! | what has futures to drop when the runtime ends | `tell_of_close`, `forget` |
 //! | the runtime, once | `close` |
 //!
 //! # States
@@ -31,7 +32,7 @@
 //!
 //! The slab is under its lock, taken once for all the events of a wait; the locks of wait lists are taken under it,
 //! never the other way round. No system call is made under either. `sources` is a hint, `Relaxed`: who sees it too late
-//! leaves readiness to the poller thread, which does not ask.
+//! leaves readiness to the poller thread's next tick.
 //!
 //! # Suspension
 //!
@@ -52,7 +53,12 @@
 //!
 //! Go's `netpoll.go`; smol-rs/async-io `reactor.rs`; tokio's `runtime/io/driver.rs`.
 
-use std::{io, os::fd::RawFd, sync::Arc, time::Duration};
+use std::{
+    fmt, io,
+    os::fd::RawFd,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use slab::Slab;
 use sward_runtime::{driver::Driver, error::ShutDown, park::Batch, runtime::Handle};
@@ -91,6 +97,14 @@ pub struct Reactor {
     registry: Mutex<Registry>,
     /// How many slots are filled.
     sources: AtomicUsize,
+    /// Whom to tell; `None` after `close`.
+    on_close: Mutex<Option<Slab<Weak<dyn OnClose>>>>,
+}
+
+/// Is told that the runtime has ended.
+pub(crate) trait OnClose: fmt::Debug + Send + Sync {
+    /// Nothing of the runtime runs any more.
+    fn closed(&self);
 }
 
 #[derive(Debug)]
@@ -133,7 +147,22 @@ impl Reactor {
     /// ```
     pub fn new() -> io::Result<Self> {
         let registry = Registry { slots: Slab::new(), next_generation: 0, is_closed: false };
-        Ok(Self { poller: Poller::new()?, registry: Mutex::new(registry), sources: AtomicUsize::new(0) })
+        let on_close = Mutex::new(Some(Slab::new()));
+        let registry = Mutex::new(registry);
+        Ok(Self { poller: Poller::new()?, registry, sources: AtomicUsize::new(0), on_close })
+    }
+
+    /// Has `whom` told when the runtime has ended. `None`: it has.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn tell_of_close(&self, whom: Weak<dyn OnClose>) -> Option<usize> {
+        self.on_close.lock().as_mut().map(|all| all.insert(whom))
+    }
+
+    /// Tells it no more.
+    #[cfg(feature = "hyper")]
+    pub(crate) fn forget(&self, place: usize) {
+        let forgotten = self.on_close.lock().as_mut().and_then(|all| all.try_remove(place));
+        drop(forgotten);
     }
 
     /// (1) Registers a descriptor. What is ready already raises an event.
@@ -203,6 +232,12 @@ impl Driver for Reactor {
         self.sources.fetch_sub(slots.len(), Relaxed);
         for (_, slot) in slots {
             slot.shared.shut(ready);
+        }
+        let on_close = self.on_close.lock().take();
+        for (_, whom) in on_close.into_iter().flatten() {
+            if let Some(whom) = whom.upgrade() {
+                whom.closed();
+            }
         }
         self.poller.notify();
     }

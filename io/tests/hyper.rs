@@ -2,7 +2,7 @@
 
 use std::{
     convert::Infallible,
-    io,
+    io::{self, Write as _},
     pin::{Pin, pin},
     sync::{Arc, mpsc},
     task::{Context, Poll, Wake, Waker},
@@ -91,6 +91,14 @@ where
     });
     assert_eq!(asked.map_err(io::Error::other)?, [0, 1, 1000, 1_000_000]);
     serving.join().expect("no panic").map_err(io::Error::other)
+}
+
+/// Reads at most a byte; none at the end, and of a socket that fails.
+async fn read_one<S: rt::Read + Unpin>(socket: &mut S, byte: &mut [u8; 1]) -> usize {
+    let mut buffer = rt::ReadBuf::new(byte);
+    let read =
+        std::future::poll_fn(|context| Pin::new(&mut *socket).poll_read(context, buffer.unfilled())).await;
+    if read.is_ok() { buffer.filled().len() } else { 0 }
 }
 
 /// Counts nothing: only to poll.
@@ -313,6 +321,70 @@ fn a_future_may_call_what_suspends() {
 }
 
 #[test]
+fn futures_are_dropped_when_their_runtime_ends_amid_their_wakes() {
+    let _watchdog = watchdog();
+    for _ in 0..stress(10) {
+        for runtime in runtimes() {
+            let (sender, receiver) = mpsc::channel::<()>();
+            let clients: io::Result<Vec<_>> = runtime.run(|| {
+                let serve = |_| {
+                    let (client, server) = pair()?;
+                    let sender = sender.clone();
+                    Executor.execute(async move {
+                        let _sender = sender;
+                        let mut server = Polled::new(server);
+                        let mut bytes = [0; 1];
+                        // Until it fails, or its client goes away.
+                        while read_one(&mut server, &mut bytes).await == 1 {}
+                    });
+                    Ok(client)
+                };
+                (0..8).map(serve).collect()
+            });
+            drop(sender);
+            let mut clients = clients.expect("pairs");
+            let writer =
+                std::thread::spawn(
+                    move || {
+                        while clients.iter_mut().all(|client| client.write_all(b"x").is_ok()) {}
+                    },
+                );
+            drop(runtime);
+            receiver.recv().expect_err("all are dropped");
+            writer.join().expect("no panic");
+        }
+    }
+}
+
+#[test]
+fn a_future_that_has_used_a_socket_and_waits_for_nothing_is_dropped_when_its_runtime_ends() {
+    let _watchdog = watchdog();
+    for runtime in runtimes() {
+        let (sender, receiver) = mpsc::channel::<()>();
+        let (waits, waiting) = mpsc::channel();
+        runtime
+            .run(|| {
+                let (mut client, server) = pair()?;
+                Executor.execute(async move {
+                    let _sender = sender;
+                    let mut server = Polled::new(server);
+                    let read = read_one(&mut server, &mut [0; 1]).await;
+                    // The socket keeps what it has of that wait.
+                    waits.send(read).expect("it is waited for");
+                    std::future::pending::<()>().await;
+                });
+                thread::sleep(Duration::from_millis(1));
+                client.write_all(b"x")?;
+                assert_eq!(sward_runtime::unblock(move || waiting.recv()), Ok(1));
+                io::Result::Ok(())
+            })
+            .expect("a pair");
+        drop(runtime);
+        receiver.recv().expect_err("dropped");
+    }
+}
+
+#[test]
 fn a_future_that_waits_for_a_socket_is_dropped_when_its_runtime_ends() {
     let _watchdog = watchdog();
     for runtime in runtimes() {
@@ -324,15 +396,9 @@ fn a_future_that_waits_for_a_socket_is_dropped_when_its_runtime_ends() {
                 Executor.execute(async move {
                     let _sender = sender;
                     let mut server = Polled::new(server);
-                    let mut buffer = [0; 1];
-                    let mut buffer = rt::ReadBuf::new(&mut buffer);
-                    std::future::poll_fn(|context| {
-                        let read = rt::Read::poll_read(Pin::new(&mut server), context, buffer.unfilled());
-                        let _ = polled.send(());
-                        read
-                    })
-                    .await
-                    .expect_err("the runtime ends");
+                    polled.send(()).expect("it is waited for");
+                    read_one(&mut server, &mut [0; 1]).await;
+                    unreachable!("nothing comes");
                 });
                 sward_runtime::unblock(move || waits.recv()).expect("polled");
                 io::Result::Ok(client)

@@ -528,7 +528,18 @@ impl Handle {
         T: Send + 'static,
     {
         let spawn = Spawn { options: None, site: Location::caller() };
-        self.try_spawn_at(spawn, f).map_err(|_| ShutDown(()).into())
+        self.try_spawn_at(spawn, false, f).map_err(|_| ShutDown(()).into())
+    }
+
+    /// As [`try_spawn`](Self::try_spawn), for wakers: it runs when those have that were woken before. `false`: `f` was dropped.
+    #[doc(hidden)]
+    #[track_caller]
+    pub fn spawn_in_turn<F>(&self, f: F) -> bool
+    where
+        F: FnOnce() + Send + 'static,
+    {
+        let spawn = Spawn { options: None, site: Location::caller() };
+        self.try_spawn_at(spawn, true, f).is_ok()
     }
 
     pub(crate) fn spawn_at<F, T>(&self, spawn: Spawn, f: F) -> JoinHandle<T>
@@ -536,10 +547,10 @@ impl Handle {
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
     {
-        self.try_spawn_at(spawn, f).unwrap_or_else(|rejected| JoinHandle(rejected.joiner))
+        self.try_spawn_at(spawn, false, f).unwrap_or_else(|rejected| JoinHandle(rejected.joiner))
     }
 
-    fn try_spawn_at<F, T>(&self, spawn: Spawn, f: F) -> Result<JoinHandle<T>, Rejected<T>>
+    fn try_spawn_at<F, T>(&self, spawn: Spawn, in_turn: bool, f: F) -> Result<JoinHandle<T>, Rejected<T>>
     where
         F: FnOnce() -> T + Send + 'static,
         T: Send + 'static,
@@ -547,7 +558,7 @@ impl Handle {
         let joiner = match current::worker() {
             Some(worker) if std::ptr::eq(worker.shared_ptr(), Arc::as_ptr(&self.shared)) => {
                 // SAFETY: `'static` and `Send`, by the bounds.
-                unsafe { spawn.on_worker(worker, f) }
+                unsafe { spawn.on_worker(worker, in_turn, f) }
             }
             // SAFETY: as above.
             _ => unsafe { spawn.outside(&self.shared, f) }?,

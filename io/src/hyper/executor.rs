@@ -10,13 +10,14 @@
 //! |---|---|
 //! | the green thread that polls, one at a time | [`run`](Job::run) |
 //! | whoever wakes | [`wake_by_ref`](Job::wake_by_ref) |
+//! | who ends the runtime, once nothing runs any more | [`closed`](Job::closed) |
 //!
 //! # States
 //!
 //! ```text
 //!   Polled ──── 1 it is pending, and nobody has woken it ───▶ Pending
-//!    ▲ │ ▲                                                       │
-//!    │ │ └────────────── 2 it is woken: spawn ───────────────────┘
+//!    ▲ │ ▲                                                       │ │
+//!    │ │ └────────────── 2 it is woken: spawn ───────────────────┘ └── 5 the runtime has ended ──▶ gone
 //!    │ └── 3 it is ready, or panics ──▶ gone
 //!    └──── 4 it is pending, but was woken meanwhile
 //! ```
@@ -28,8 +29,8 @@
 //! - **E1** The future is in `Pending`, or else one green thread owns it, or the closure of one that has not started. It is taken out of `Pending`
 //!   under the lock, by one who wakes it (2).
 //! - **E2** A wake that comes while it is polled is noted under the lock under which it is put back (1, 4), so none is lost.
-//! - **E3** Nothing but its wakers refers to a job whose future is pending. So it goes with the last of them; a socket lets go of its own when the
-//!   runtime ends.
+//! - **E3** While the runtime ends no wake takes the future out (2): its green thread might never run, and the thread that wakes is no place for
+//!   its destructors. So a future that is pending then is dropped by who ends the runtime (5), or before, when nobody is left to wake it.
 //!
 //! # Orderings
 //!
@@ -49,28 +50,31 @@
 //! `tests/hyper.rs`.
 
 use std::{
-    mem,
+    fmt, mem,
+    panic::{self, AssertUnwindSafe},
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, Weak},
     task::{Context, Wake, Waker},
 };
 
 use sward_runtime::{budget, runtime::Handle};
 
-use crate::prim::Mutex;
+use crate::{
+    prim::Mutex,
+    reactor::{OnClose, Reactor},
+};
 
 /// Runs futures, each polled by a green thread whenever it is woken: hyper's [`Executor`](::hyper::rt::Executor).
 ///
 /// A future that is pending has no stack, and no green thread: one is spawned for it each time. So it may be polled by another each time, and a dump shows it only while
 /// it is polled. It may call what suspends; the green thread waits then, and the future with it.
 ///
-/// They belong to the runtime of whoever calls: a green thread's, or else the default one. If there is no
-/// room for another green thread, the future is dropped, which hyper takes for a connection that broke.
+/// They belong to the runtime of whoever calls: a green thread's, or else the default one. If that has ended, or its reactor cannot be started, the future is dropped,
+/// which hyper takes for a connection that broke.
 ///
 /// # Cancellation
 ///
-/// When the runtime ends, a future that is being polled is dropped as its green thread unwinds; one that is pending, when it is woken the next time, or when nobody is left
-/// to wake it. One that waits for a socket of the runtime is woken by its end.
+/// When the runtime ends, a future that is being polled is dropped as its green thread unwinds, and one that is pending once all green threads have ended.
 ///
 /// # Panics
 ///
@@ -96,15 +100,23 @@ where
     F::Output: Send + 'static,
 {
     fn execute(&self, future: F) {
-        let state = Mutex::new(State::Polled { again: false });
-        let job = Arc::new(Job { runtime: Handle::current(), state });
-        job.spawn(Box::pin(future));
+        let Ok(runtime) = Handle::current_or_default() else { return };
+        let Ok(reactor) = Reactor::current() else { return };
+        let job = Arc::new_cyclic(|this: &Weak<Job<F>>| {
+            let place = reactor.tell_of_close(this.clone());
+            Job { runtime, reactor, place, state: Mutex::new(State::Polled { again: false }) }
+        });
+        let future = Box::pin(future);
+        drop(job.runtime.clone().try_spawn(move || job.run(future)));
     }
 }
 
 /// A future and its waker. See the module.
 struct Job<F> {
     runtime: Handle,
+    reactor: Arc<Reactor>,
+    /// Where it stands there.
+    place: Option<usize>,
     state: Mutex<State<F>>,
 }
 
@@ -120,12 +132,6 @@ impl<F> Job<F>
 where
     F: Future + Send + 'static,
 {
-    /// Has a green thread poll it. If none can be spawned any more, the future has ended with the closure.
-    fn spawn(self: &Arc<Self>, future: Pin<Box<F>>) {
-        let this = Arc::clone(self);
-        drop(self.runtime.try_spawn(move || this.run(future)));
-    }
-
     /// Polls until it is ready (3), or pending and not woken (1).
     fn run(self: Arc<Self>, mut future: Pin<Box<F>>) {
         let waker = Waker::from(Arc::clone(&self));
@@ -156,13 +162,47 @@ where
     /// (2) Takes the future out, if it is pending; else notes the wake.
     fn take(&self) -> Option<Pin<Box<F>>> {
         let mut state = self.state.lock();
-        // INVARIANT (E1): under the lock, by one.
-        match mem::replace(&mut *state, State::Polled { again: false }) {
-            State::Pending(future) => Some(future),
-            State::Polled { .. } => {
-                *state = State::Polled { again: true };
-                None
-            }
+        match &mut *state {
+            State::Polled { again } => *again = true,
+            // INVARIANT (E1): under the lock, by one.
+            State::Pending(_) if !self.runtime.is_ending() => return state.take(),
+            // INVARIANT (E3).
+            State::Pending(_) => {}
+        }
+        None
+    }
+}
+
+impl<F> State<F> {
+    fn take(&mut self) -> Option<Pin<Box<F>>> {
+        match mem::replace(self, Self::Polled { again: false }) {
+            Self::Pending(future) => Some(future),
+            Self::Polled { .. } => None,
+        }
+    }
+}
+
+impl<F> fmt::Debug for Job<F> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Job").finish_non_exhaustive()
+    }
+}
+
+impl<F> OnClose for Job<F>
+where
+    F: Send,
+{
+    /// (5) Drops the future, which is foreign code.
+    fn closed(&self) {
+        let future = self.state.lock().take();
+        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(future)));
+    }
+}
+
+impl<F> Drop for Job<F> {
+    fn drop(&mut self) {
+        if let Some(place) = self.place {
+            self.reactor.forget(place);
         }
     }
 }
@@ -177,7 +217,9 @@ where
 
     fn wake_by_ref(self: &Arc<Self>) {
         if let Some(future) = self.take() {
-            self.spawn(future);
+            let this = Arc::clone(self);
+            // If it cannot be spawned any more, the future has ended with the closure.
+            let _ = self.runtime.spawn_in_turn(move || this.run(future));
         }
     }
 }

@@ -583,6 +583,10 @@ impl Worker {
     /// Queues a new task.
     #[inline]
     pub(crate) fn spawn(&self, task: TaskRef) {
+        if self.hands.current().is_null() {
+            // By an event.
+            return self.spawn_in_turn(task);
+        }
         let remote = self.remote();
         remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
         if self.spread.get()
@@ -590,11 +594,6 @@ impl Worker {
         {
             task.home.set(worker);
             return self.shared.send_home(task);
-        }
-        if self.hands.current().is_null() {
-            // By an event, of which there may be many: in turn, like what events wake.
-            self.woken.push(task);
-            return self.notify();
         }
         let task = task.into_raw().as_ptr();
         if remote.run_next.load(Relaxed).is_null() {
@@ -606,6 +605,19 @@ impl Worker {
             return;
         }
         self.drive_out(task);
+    }
+
+    /// Queues a new task that an event starts, of which there may be many: with what is woken, oldest first.
+    pub(crate) fn spawn_in_turn(&self, task: TaskRef) {
+        let remote = self.remote();
+        remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
+        let is_lone = self.woken.is_empty();
+        self.woken.push(task);
+        if !is_lone {
+            self.notify();
+        } else if self.shared.idle.could_wake() {
+            self.notify_of_lone_spawn();
+        }
     }
 
     /// Has the next spawn of the task that runs placed in turn.

@@ -203,7 +203,7 @@ impl<'scope> Scope<'scope, '_> {
         let spawn = Spawn { options: None, site: Location::caller() };
         let joiner = if let Some(worker) = current::worker() {
             // SAFETY: as in `spawn_at`.
-            unsafe { spawn.on_worker(worker, body) }
+            unsafe { spawn.on_worker(worker, false, body) }
         } else {
             let handle = Handle::current_or_default().expect("the default runtime could not be started");
             // SAFETY: as in `spawn_at`.

@@ -44,7 +44,7 @@ where
     let spawn = Spawn { options: None, site: Location::caller() };
     if let Some(worker) = current::worker() {
         // SAFETY: `'static` and `Send`, by the bounds.
-        return JoinHandle(unsafe { spawn.on_worker(worker, f) });
+        return JoinHandle(unsafe { spawn.on_worker(worker, false, f) });
     }
     let handle = Handle::current_or_default().expect("the default runtime could not be started");
     handle.spawn_at(spawn, f)
@@ -124,7 +124,7 @@ impl Builder {
                 return Err(ShutDown(()).into());
             }
             // SAFETY: the caller's contract.
-            return Ok(unsafe { spawn.on_worker(worker, f) });
+            return Ok(unsafe { spawn.on_worker(worker, false, f) });
         }
         let handle = Handle::current_or_default()?;
         check(handle.shared())?;
@@ -151,13 +151,13 @@ pub(crate) struct Spawn {
 }
 
 impl Spawn {
-    /// Spawns on the calling worker.
+    /// Spawns on the calling worker; `in_turn`: to run when those have that were woken before.
     ///
     /// # Safety
     ///
     /// `f` and what it borrows outlive the green thread, and both `F` and `T` may be sent to another thread.
     #[inline]
-    pub(crate) unsafe fn on_worker<F, T>(self, worker: &Worker, f: F) -> Joiner<T>
+    pub(crate) unsafe fn on_worker<F, T>(self, worker: &Worker, in_turn: bool, f: F) -> Joiner<T>
     where
         F: FnOnce() -> T,
     {
@@ -166,7 +166,11 @@ impl Spawn {
         let meta = self.meta(worker.fresh_id(), parent);
         // SAFETY: the caller's contract.
         let (task, handle) = unsafe { TaskRef::new(worker.shared_ptr(), meta, f, Some(worker.slab())) };
-        worker.spawn(task);
+        if in_turn {
+            worker.spawn_in_turn(task);
+        } else {
+            worker.spawn(task);
+        }
         Joiner::new(handle)
     }
 

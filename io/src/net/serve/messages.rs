@@ -216,7 +216,7 @@ where
         }
         let this = Arc::clone(self);
         // If it cannot be spawned any more, the session has ended with the closure.
-        drop(runtime.try_spawn(move || this.attend(session)));
+        let _ = runtime.spawn_in_turn(move || this.attend(session));
     }
 }
 
