@@ -41,7 +41,7 @@ use std::{
     time::Instant,
 };
 
-use sward_runtime::{cancel::Cancellable, thread};
+use sward_runtime::{budget, cancel::Cancellable, thread};
 
 use crate::prim::MODEL;
 
@@ -104,6 +104,8 @@ pub(crate) fn take(
     if !ON {
         return wait();
     }
+    // The lock itself spends where it finds another's bits, which the attempt below does not.
+    budget::spend();
     if try_take(subject, attempt, &is_sole) {
         return true;
     }

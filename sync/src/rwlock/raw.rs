@@ -38,7 +38,8 @@
 //! # Fairness
 //!
 //! Newcomers overtake a waiting writer between the moment it is woken and the moment it runs, once: it then closes the lock. They overtake
-//! waiting readers while these stand behind such a writer. Among themselves waiters go in turn, but that readers go together. So a thread that
+//! waiting readers while these stand behind such a writer. A writer that overtakes spends budget for it, so that a woken one that is ready behind it on
+//! the same worker runs. Among themselves waiters go in turn, but that readers go together. So a thread that
 //! holds a read lock and asks for another waits for ever if a writer came in between, as with `std`.
 //!
 //! # Rejected
@@ -58,7 +59,10 @@
 
 use std::time::Instant;
 
-use sward_runtime::park::{Batch, WaitReason};
+use sward_runtime::{
+    budget,
+    park::{Batch, WaitReason},
+};
 
 use crate::{
     lot::{self, Parked},
@@ -201,6 +205,8 @@ impl RawRwLock {
 
     #[cold]
     fn write_contended(&self, deadline: Option<Instant>) -> bool {
+        // The woken one may stand behind us on our worker.
+        budget::spend();
         let mut pauses = Pauses::beside_others();
         // Whether we are the woken one.
         let mut woken = false;
