@@ -233,6 +233,8 @@ impl Driver for Reactor {
         for (_, slot) in slots {
             slot.shared.shut(ready);
         }
+        // Before foreign code runs, which may wait for those who waited here.
+        ready.schedule();
         let on_close = self.on_close.lock().take();
         for (_, whom) in on_close.into_iter().flatten() {
             if let Some(whom) = whom.upgrade() {

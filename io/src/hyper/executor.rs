@@ -27,10 +27,10 @@
 //! # Invariants
 //!
 //! - **E1** The future is in `Pending`, or else one green thread owns it, or the closure of one that has not started. It is taken out of `Pending`
-//!   under the lock, by one who wakes it (2).
+//!   under the lock, by one: who wakes it (2), or who ends the runtime (5).
 //! - **E2** A wake that comes while it is polled is noted under the lock under which it is put back (1, 4), so none is lost.
-//! - **E3** While the runtime ends no wake takes the future out (2): its green thread might never run, and the thread that wakes is no place for
-//!   its destructors. So a future that is pending then is dropped by who ends the runtime (5), or before, when nobody is left to wake it.
+//! - **E3** A wake that finds the runtime ending leaves the future where it is, and keeps its job: its green thread might never run, and the thread that
+//!   wakes is no place for its destructors. It is dropped by who ends the runtime (5). Before that a pending future goes with its last waker.
 //!
 //! # Orderings
 //!
@@ -69,12 +69,13 @@ use crate::{
 /// A future that is pending has no stack, and no green thread: one is spawned for it each time. So it may be polled by another each time, and a dump shows it only while
 /// it is polled. It may call what suspends; the green thread waits then, and the future with it.
 ///
-/// They belong to the runtime of whoever calls: a green thread's, or else the default one. If that has ended, or its reactor cannot be started, the future is dropped,
+/// They belong to the runtime of whoever calls: a green thread's, or else the default one. If that has ended, its reactor cannot be started, or it has a driver of another kind, the future is dropped,
 /// which hyper takes for a connection that broke.
 ///
 /// # Cancellation
 ///
-/// When the runtime ends, a future that is being polled is dropped as its green thread unwinds, and one that is pending once all green threads have ended.
+/// When the runtime ends, a future that is being polled is dropped as its green thread unwinds. One that is pending is dropped once all green threads have ended, one
+/// after the other by the thread that ends the runtime; so its destructors must not wait for another of them. A future that nobody is left to wake is dropped at once.
 ///
 /// # Panics
 ///
@@ -122,10 +123,9 @@ struct Job<F> {
 
 enum State<F> {
     /// Somebody has it; `again`: and is to poll it once more.
-    Polled {
-        again: bool,
-    },
-    Pending(Pin<Box<F>>),
+    Polled { again: bool },
+    /// Nobody has it; `kept`: nor may it go with the last waker (E3).
+    Pending { future: Pin<Box<F>>, kept: Option<Arc<Job<F>>> },
 }
 
 impl<F> Job<F>
@@ -155,30 +155,27 @@ where
         {
             return Some(future);
         }
-        *state = State::Pending(future);
+        *state = State::Pending { future, kept: None };
         None
     }
 
     /// (2) Takes the future out, if it is pending; else notes the wake.
-    fn take(&self) -> Option<Pin<Box<F>>> {
+    fn take(self: &Arc<Self>) -> Option<Pin<Box<F>>> {
         let mut state = self.state.lock();
         match &mut *state {
             State::Polled { again } => *again = true,
-            // INVARIANT (E1): under the lock, by one.
-            State::Pending(_) if !self.runtime.is_ending() => return state.take(),
             // INVARIANT (E3).
-            State::Pending(_) => {}
+            State::Pending { kept, .. } if self.runtime.is_ending() => *kept = Some(Arc::clone(self)),
+            // INVARIANT (E1): under the lock, by one.
+            State::Pending { .. } => {
+                if let State::Pending { future, .. } =
+                    mem::replace(&mut *state, State::Polled { again: false })
+                {
+                    return Some(future);
+                }
+            }
         }
         None
-    }
-}
-
-impl<F> State<F> {
-    fn take(&mut self) -> Option<Pin<Box<F>>> {
-        match mem::replace(self, Self::Polled { again: false }) {
-            Self::Pending(future) => Some(future),
-            Self::Polled { .. } => None,
-        }
     }
 }
 
@@ -194,8 +191,11 @@ where
 {
     /// (5) Drops the future, which is foreign code.
     fn closed(&self) {
-        let future = self.state.lock().take();
-        let _ = panic::catch_unwind(AssertUnwindSafe(|| drop(future)));
+        let gone = mem::replace(&mut *self.state.lock(), State::Polled { again: false });
+        if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| drop(gone))) {
+            // Its destructor might panic too.
+            mem::forget(panic);
+        }
     }
 }
 

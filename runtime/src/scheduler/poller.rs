@@ -3,7 +3,7 @@
 //! A worker with nothing to run waits on the driver itself: an event then wakes the thread that will handle it, with no
 //! second hop. While every worker is busy nobody would look; so the poller thread ticks once a millisecond while any worker is
 //! awake, and takes their place as soon as it finds that they do not look: it waits on the driver if somebody sleeps whom an event could wake, and
-//! else glances at it, once in each tick. It runs no user code.
+//! else glances at it, once in each tick. It runs no user code but wakers that are foreign.
 //!
 //! # Roles
 //!

@@ -611,7 +611,7 @@ impl Worker {
     pub(crate) fn spawn_in_turn(&self, task: TaskRef) {
         let remote = self.remote();
         remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
-        let is_lone = self.woken.is_empty();
+        let is_lone = !self.has_own_work();
         self.woken.push(task);
         if !is_lone {
             self.notify();
