@@ -28,7 +28,7 @@
 //!
 //! A new task goes to the run-next slot of the worker that spawns it, and drives out the one that stands there to the
 //! deque, from which others may steal. A single spawn thus stays local, as fork and join wants it; with two there is something
-//! to steal. From outside it goes to the injector. A woken task that has a home (anchored mode, or pinned) goes there; one
+//! to steal. One that an event starts goes behind what is woken (`Worker::spawn_in_turn`). From outside it goes to the injector. A woken task that has a home (anchored mode, or pinned) goes there; one
 //! that has none (roaming mode) goes to the waker's worker.
 //!
 //! In anchored mode a task's first run decides where it lives. What is spawned right after an accept goes to the workers in turn
@@ -39,7 +39,8 @@
 //!
 //! - **G1** A task that has started and has a home runs only there. In anchored mode every started task has one.
 //! - **G2** `Shared` outlives every unfinished task (H2 of `header.rs`): the runtime's end waits for them, and each worker holds a reference.
-//! - **G3** Work that is visible to all (deque, injector) is followed by `notify`, work in an inbox by `notify_worker`.
+//! - **G3** Work that is visible to all (deque, injector) is followed by `notify`, work in an inbox by `notify_worker`. But for a lone new task, for which the worker
+//!   notifies once in a tick of the poller thread, which sees to the others.
 //!
 //! # Orderings
 //!

@@ -56,7 +56,7 @@ pub(crate) struct Worker {
     remote: NonNull<Remote>,
     /// Tasks that have not started; newest first for us, oldest first for thieves.
     pub(super) spawned: Deque,
-    /// Roaming tasks that are ready, and what came from the injector; oldest first.
+    /// Roaming tasks that are ready, and new ones that events started or that came from the injector or the inbox; oldest first.
     pub(super) woken: Deque,
     /// Ready tasks whose home this is; oldest first.
     pub(super) local: TaskList,
