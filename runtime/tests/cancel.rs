@@ -505,12 +505,17 @@ fn a_token_does_not_disturb_an_unwinding() {
     each_run(|| {
         let token = Token::new();
         let theirs = token.clone();
-        let handle = started(move || {
+        let is_inside = Arc::new(AtomicBool::new(false));
+        let inside = Arc::clone(&is_inside);
+        let handle = thread::spawn(move || {
             let _ = theirs.run(|| {
+                inside.store(true, SeqCst);
                 let _waits = OnDrop(thread::park);
                 panic!("{ON_PURPOSE}");
             });
         });
+        // Earlier, the token would end the call before it begins.
+        wait_until(|| is_inside.load(SeqCst));
         token.cancel();
         thread::sleep(Duration::from_millis(1));
         handle.thread().unpark();
