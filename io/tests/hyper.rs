@@ -93,11 +93,17 @@ where
     serving.join().expect("no panic").map_err(io::Error::other)
 }
 
-/// Reads at most a byte; none at the end, and of a socket that fails.
-async fn read_one<S: rt::Read + Unpin>(socket: &mut S, byte: &mut [u8; 1]) -> usize {
+/// Reads at most a byte; none at the end, and of a socket that fails. Says when it waits.
+async fn read_one<S: rt::Read + Unpin>(socket: &mut S, byte: &mut [u8; 1], waits: impl Fn()) -> usize {
     let mut buffer = rt::ReadBuf::new(byte);
-    let read =
-        std::future::poll_fn(|context| Pin::new(&mut *socket).poll_read(context, buffer.unfilled())).await;
+    let read = std::future::poll_fn(|context| {
+        let read = Pin::new(&mut *socket).poll_read(context, buffer.unfilled());
+        if read.is_pending() {
+            waits();
+        }
+        read
+    })
+    .await;
     if read.is_ok() { buffer.filled().len() } else { 0 }
 }
 
@@ -335,7 +341,7 @@ fn futures_are_dropped_when_their_runtime_ends_amid_their_wakes() {
                         let mut server = Polled::new(server);
                         let mut bytes = [0; 1];
                         // Until it fails, or its client goes away.
-                        while read_one(&mut server, &mut bytes).await == 1 {}
+                        while read_one(&mut server, &mut bytes, || ()).await == 1 {}
                     });
                     Ok(client)
                 };
@@ -362,20 +368,22 @@ fn a_future_that_has_used_a_socket_and_waits_for_nothing_is_dropped_when_its_run
     for runtime in runtimes() {
         let (sender, receiver) = mpsc::channel::<()>();
         let (waits, waiting) = mpsc::channel();
+        let (reads, read) = mpsc::channel();
         runtime
             .run(|| {
                 let (mut client, server) = pair()?;
                 Executor.execute(async move {
                     let _sender = sender;
                     let mut server = Polled::new(server);
-                    let read = read_one(&mut server, &mut [0; 1]).await;
+                    let waits = || waits.send(()).unwrap_or_default();
+                    let bytes = read_one(&mut server, &mut [0; 1], waits).await;
                     // The socket keeps what it has of that wait.
-                    waits.send(read).expect("it is waited for");
+                    reads.send(bytes).expect("it is waited for");
                     std::future::pending::<()>().await;
                 });
-                thread::sleep(Duration::from_millis(1));
+                sward_runtime::unblock(move || waiting.recv()).expect("it waits");
                 client.write_all(b"x")?;
-                assert_eq!(sward_runtime::unblock(move || waiting.recv()), Ok(1));
+                assert_eq!(sward_runtime::unblock(move || read.recv()), Ok(1));
                 io::Result::Ok(())
             })
             .expect("a pair");
@@ -396,8 +404,7 @@ fn a_future_that_waits_for_a_socket_is_dropped_when_its_runtime_ends() {
                 Executor.execute(async move {
                     let _sender = sender;
                     let mut server = Polled::new(server);
-                    polled.send(()).expect("it is waited for");
-                    read_one(&mut server, &mut [0; 1]).await;
+                    read_one(&mut server, &mut [0; 1], || polled.send(()).unwrap_or_default()).await;
                     unreachable!("nothing comes");
                 });
                 sward_runtime::unblock(move || waits.recv()).expect("polled");
