@@ -104,7 +104,7 @@ pub(crate) fn take(
     if !ON {
         return wait();
     }
-    // The lock itself spends where it finds another's bits, which the attempt below does not.
+    // Who locks again and again yields in time to a woken one behind it. The attempt below does not look for one.
     budget::spend();
     if try_take(subject, attempt, &is_sole) {
         return true;
