@@ -7,7 +7,7 @@
 //! # Fails when
 //!
 //! - `State::cancel` does not claim the wait that is under way, or sets the bit after it has looked for one: a wait goes on for ever;
-//! - `begin_wait` stores instead of adding, or `is_simply_pending` does not look at the cancel bit: the same;
+//! - `State::park` does not look at the cancel bit: the same;
 //! - `park_for_token` parks although the cancel bit is set: the same;
 //! - `Slot::enter` does not look whether the slot is cancelled, or `Slot::cancel` does not say so: the same;
 //! - `Token::register` does not look whether the token is cancelled: a call is never made;
@@ -48,11 +48,11 @@ impl Task {
 
     /// `Waiter::new` and `Waiter::wait`, as far as the worker that parks the task. The epoch.
     fn wait(&self, shield: Shield) -> u32 {
-        let epoch = self.state.begin_wait(shield, false);
-        if !self.state.is_simply_pending() && self.state.is_cancelled() && shield == Shield::Open {
+        let epoch = self.state.next_epoch();
+        if !self.state.is_simply_ahead(epoch) && self.state.is_cancelled() && shield == Shield::Open {
             let _ = self.state.claim(epoch, Outcome::Cancelled);
             self.resume();
-        } else if !self.state.park() {
+        } else if !self.state.park(epoch, shield) {
             self.resume();
         }
         epoch

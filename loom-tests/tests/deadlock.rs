@@ -28,8 +28,8 @@ struct World {
 fn world(n: usize) -> (Arc<World>, Vec<u32>) {
     let world = World { tasks: (0..n).map(|_| State::default()).collect(), others: AtomicUsize::new(n) };
     let epochs = world.tasks.iter().map(|task| {
-        let epoch = task.begin_wait(Shield::Open, false);
-        assert!(task.park());
+        let epoch = task.next_epoch();
+        assert!(task.park(epoch, Shield::Open));
         epoch
     });
     let epochs = epochs.collect();

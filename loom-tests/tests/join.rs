@@ -98,7 +98,7 @@ impl Pair {
             return true;
         }
         let joiner = &self.joiners[0];
-        let epoch = joiner.begin_wait();
+        let epoch = joiner.to_wait();
         self.slot.set(Some(Waker::Of(0, epoch)));
         let outcome = if self.word.wait() {
             joiner.block(epoch, deadline)
@@ -115,7 +115,7 @@ impl Pair {
     fn visit(&self, who: usize, deadline: bool) -> Option<bool> {
         self.withdraw();
         let joiner = &self.joiners[who];
-        let epoch = joiner.begin_wait();
+        let epoch = joiner.to_wait();
         let entry = self.word.begin_entry();
         let entered = entry == Entry::Begun && {
             self.slot.set(Some(Waker::Of(who, epoch)));
@@ -183,13 +183,13 @@ impl Pair {
 }
 
 impl Joiner {
-    fn begin_wait(&self) -> u32 {
+    fn to_wait(&self) -> u32 {
         self.frame.set(true);
-        self.state.begin_wait(Shield::Shielded, false)
+        self.state.next_epoch()
     }
 
     fn block(&self, epoch: u32, deadline: bool) -> Outcome {
-        let _ = self.state.park();
+        let _ = self.state.park(epoch, Shield::Shielded);
         loop {
             if let Some(outcome) = self.state.outcome() {
                 return outcome;

@@ -77,7 +77,7 @@ impl Thread {
         if self.state.outcome().is_some() {
             return;
         }
-        let _ = self.state.park();
+        let _ = self.state.park(epoch, Shield::Shielded);
         while self.state.outcome().is_none() {
             if deadline {
                 let _ = self.state.claim(epoch, Outcome::TimedOut);

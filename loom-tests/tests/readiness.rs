@@ -124,7 +124,7 @@ impl Socket {
 
     /// Waits for readiness. Whether it was woken, and so holds the baton. `None`: time was up.
     fn wait(&self, reader: &Arc<Reader>, deadline: bool) -> Option<bool> {
-        let epoch = reader.state.begin_wait(Shield::Shielded, false);
+        let epoch = reader.state.next_epoch();
         let Some(ticket) = self.direction.enqueue((Arc::clone(reader), epoch)) else {
             let _ = reader.state.claim(epoch, Outcome::Woken);
             return Some(false);
@@ -135,7 +135,7 @@ impl Socket {
             }
             return None;
         }
-        let _ = reader.state.park();
+        let _ = reader.state.park(epoch, Shield::Shielded);
         while reader.state.outcome().is_none() {
             reader.parker.park();
         }

@@ -8,11 +8,11 @@
 //! - the exchange in `park` is Relaxed: the claimer runs a stack that it does not see;
 //! - the exchange in `end_wait` is Release: as above, or Acquire: the task does not see what the waker wrote;
 //! - the load in `outcome` is Relaxed: as the latter;
-//! - `park` stores instead of exchanging: a claim is lost;
+//! - `park` stores instead of exchanging, or does not see that the wait is over already: a claim is lost;
+//! - `park` does not look at the cancel bit: the cancellation is lost;
+//! - the exchange of `claim` that comes before the wait is Relaxed, or Acquire: the task does not see what the waker wrote;
 //! - `claim` ignores the epoch: an older claim ends the next wait;
 //! - `begin_wait` stores instead of adding: a token that comes meanwhile is lost;
-//! - the exchange in `begin_and_park` is Relaxed: a canceller runs a stack that it does not see; it parks although the cancel bit is set: the
-//!   cancellation is lost; or the registry's lock is released before it: a waker finds no wait;
 //! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
 
 use loom::{
@@ -27,6 +27,8 @@ use sward_runtime::model::{Claim, Outcome, Place, Reach, Shield, State};
 
 struct Task {
     state: State,
+    /// Of its wait.
+    shield: Shield,
     /// Touched by the owner alone.
     stack: Plain<u32>,
     /// What each kind of claimer has written for the task before it claims.
@@ -35,18 +37,26 @@ struct Task {
 }
 
 impl Task {
-    fn running() -> Self {
+    fn running(shield: Shield) -> Self {
         Self {
             state: State::default(),
+            shield,
             stack: Plain::new(0),
             letters: [Plain::new(false), Plain::new(false), Plain::new(false)],
             resumed: AtomicUsize::new(0),
         }
     }
 
-    /// A running task, in its first wait.
+    /// A running task, and the number of its first wait, which begins as it is parked.
+    fn to_wait(shield: Shield) -> (Arc<Self>, u32) {
+        let task = Self::running(shield);
+        let epoch = task.state.next_epoch();
+        (Arc::new(task), epoch)
+    }
+
+    /// As `to_wait`, of a wait that has begun.
     fn in_wait(shield: Shield) -> (Arc<Self>, u32) {
-        let task = Self::running();
+        let task = Self::running(shield);
         let epoch = task.state.begin_wait(shield, false);
         (Arc::new(task), epoch)
     }
@@ -56,9 +66,9 @@ impl Task {
     }
 
     /// The worker: the task has put its frame on its stack, and is now switched away from.
-    fn suspend(&self) {
+    fn suspend(&self, epoch: u32) {
         self.stack.set(1);
-        if !self.state.park() {
+        if !self.state.park(epoch, self.shield) {
             self.resume();
         }
     }
@@ -97,27 +107,30 @@ impl Task {
     }
 }
 
+/// A waker against the worker.
+fn wake((task, epoch): (Arc<Task>, u32)) {
+    let worker = thread::spawn({
+        let task = Arc::clone(&task);
+        move || task.suspend(epoch)
+    });
+    assert!(task.claim(epoch, Outcome::Woken));
+    worker.join().unwrap();
+    task.assert_resumed_by(Outcome::Woken);
+}
+
 #[test]
 fn a_waker_and_a_worker_that_switches_away_resume_the_task_once() {
-    check(|| {
-        let (task, epoch) = Task::in_wait(Shield::Open);
-        let worker = thread::spawn({
-            let task = Arc::clone(&task);
-            move || task.suspend()
-        });
-        assert!(task.claim(epoch, Outcome::Woken));
-        worker.join().unwrap();
-        task.assert_resumed_by(Outcome::Woken);
-    });
+    check(|| wake(Task::to_wait(Shield::Open)));
+    check(|| wake(Task::in_wait(Shield::Open)));
 }
 
 #[test]
 fn of_a_waker_and_a_timer_one_wins() {
     check(|| {
-        let (task, epoch) = Task::in_wait(Shield::Open);
+        let (task, epoch) = Task::to_wait(Shield::Open);
         let worker = thread::spawn({
             let task = Arc::clone(&task);
-            move || task.suspend()
+            move || task.suspend(epoch)
         });
         let timer = thread::spawn({
             let task = Arc::clone(&task);
@@ -131,12 +144,17 @@ fn of_a_waker_and_a_timer_one_wins() {
     });
 }
 
-/// A waker against a shutdown with a certain reach. Whether the shutdown won.
-fn cancel(shield: Shield, reach: Reach) -> bool {
-    let (task, epoch) = Task::in_wait(shield);
+/// A waker against a shutdown with a certain reach, which may win or not; in a wait that begins meanwhile, and in one that has begun.
+fn check_cancel(shield: Shield, reach: Reach, may_win: bool) {
+    check(move || assert!(!cancel(Task::to_wait(shield), reach) || may_win));
+    check(move || assert!(!cancel(Task::in_wait(shield), reach) || may_win));
+}
+
+/// Whether the shutdown won.
+fn cancel((task, epoch): (Arc<Task>, u32), reach: Reach) -> bool {
     let worker = thread::spawn({
         let task = Arc::clone(&task);
-        move || task.suspend()
+        move || task.suspend(epoch)
     });
     let ender = thread::spawn({
         let task = Arc::clone(&task);
@@ -152,34 +170,28 @@ fn cancel(shield: Shield, reach: Reach) -> bool {
 
 #[test]
 fn of_a_waker_and_a_cancellation_one_wins() {
-    check(|| {
-        let _ = cancel(Shield::Open, Reach::Open);
-    });
+    check_cancel(Shield::Open, Reach::Open, true);
 }
 
 #[test]
 fn of_a_waker_and_a_cancellation_by_name_one_wins() {
-    check(|| {
-        let _ = cancel(Shield::Doubtful, Reach::Doubtful);
-    });
-    check(|| {
-        let _ = cancel(Shield::Believed, Reach::Calm);
-    });
+    check_cancel(Shield::Doubtful, Reach::Doubtful, true);
+    check_cancel(Shield::Believed, Reach::Calm, true);
 }
 
 #[test]
 fn a_shielded_wait_is_ended_by_its_waker_only() {
-    check(|| assert!(!cancel(Shield::Shielded, Reach::Calm)));
+    check_cancel(Shield::Shielded, Reach::Calm, false);
 }
 
 #[test]
 fn a_doubtful_wait_is_not_cancelled_unless_asked_for() {
-    check(|| assert!(!cancel(Shield::Doubtful, Reach::Open)));
+    check_cancel(Shield::Doubtful, Reach::Open, false);
 }
 
 #[test]
 fn a_wait_of_one_that_is_taken_to_unwind_is_not_cancelled_unless_it_is_known_not_to() {
-    check(|| assert!(!cancel(Shield::Believed, Reach::Doubtful)));
+    check_cancel(Shield::Believed, Reach::Doubtful, false);
 }
 
 #[test]
@@ -187,8 +199,7 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
     /// What the task does after its first wait: it waits again, for something that does not come.
     fn wait_again(task: &Task) {
         task.resume();
-        let _ = task.state.begin_wait(Shield::Open, false);
-        assert!(task.state.park());
+        assert!(task.state.park(task.state.next_epoch(), Shield::Open));
     }
 
     fn claim(task: &Task, epoch: u32, outcome: Outcome) {
@@ -199,13 +210,13 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
     }
 
     check(|| {
-        let (task, first) = Task::in_wait(Shield::Open);
+        let (task, first) = Task::to_wait(Shield::Open);
         let claimers = [Outcome::Woken, Outcome::TimedOut].map(|outcome| {
             let task = Arc::clone(&task);
             thread::spawn(move || claim(&task, first, outcome))
         });
         task.stack.set(1);
-        if !task.state.park() {
+        if !task.state.park(first, Shield::Open) {
             wait_again(&task);
         }
         for claimer in claimers {
@@ -218,71 +229,46 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
     });
 }
 
-/// Others may set the token bit at any time (S1).
-#[test]
-fn a_stray_token_survives_a_wait_and_does_not_end_it() {
-    check(|| {
-        let task = Arc::new(Task::running());
-        let stray = thread::spawn({
-            let task = Arc::clone(&task);
-            move || assert_eq!(task.state.leave_token(), Claim::Lost)
-        });
-        let epoch = task.state.begin_wait(Shield::Open, false);
-        let waker = thread::spawn({
-            let task = Arc::clone(&task);
-            move || assert!(task.claim(epoch, Outcome::Woken))
-        });
-        task.suspend();
-        stray.join().unwrap();
-        waker.join().unwrap();
-        task.assert_resumed_by(Outcome::Woken);
-        assert!(task.state.take_token());
+/// Others may set the token bit at any time (S1): against a wait that begins, or has begun.
+fn leave_a_stray_token(epoch_of: fn(&State) -> u32) {
+    let task = Arc::new(Task::running(Shield::Open));
+    let stray = thread::spawn({
+        let task = Arc::clone(&task);
+        move || assert_eq!(task.state.leave_token(), Claim::Lost)
     });
+    let epoch = epoch_of(&task.state);
+    let waker = thread::spawn({
+        let task = Arc::clone(&task);
+        move || assert!(task.claim(epoch, Outcome::Woken))
+    });
+    task.suspend(epoch);
+    stray.join().unwrap();
+    waker.join().unwrap();
+    task.assert_resumed_by(Outcome::Woken);
+    assert!(task.state.take_token());
 }
 
-/// `begin_wait` is Relaxed: the registry brings its epoch.
+#[test]
+fn a_stray_token_survives_a_wait_and_does_not_end_it() {
+    check(|| leave_a_stray_token(State::next_epoch));
+    check(|| leave_a_stray_token(|state| state.begin_wait(Shield::Open, false)));
+}
+
+/// A task that puts the number of its wait in a registry, and then waits.
+fn register_and_suspend(task: &Task, registry: &Mutex<Option<u32>>) {
+    let epoch = task.state.next_epoch();
+    *registry.lock().unwrap() = Some(epoch);
+    task.suspend(epoch);
+}
+
 #[test]
 fn a_waker_that_finds_the_wait_in_a_registry_never_loses_alone() {
     check(|| {
-        let task = Arc::new(Task::running());
+        let task = Arc::new(Task::running(Shield::Open));
         let registry = Arc::new(Mutex::new(None));
         let worker = thread::spawn({
             let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
-            move || {
-                let epoch = task.state.begin_wait(Shield::Open, false);
-                *registry.lock().unwrap() = Some(epoch);
-                task.suspend();
-            }
-        });
-        let found = registry.lock().unwrap().take();
-        if let Some(epoch) = found {
-            assert!(task.claim(epoch, Outcome::Woken));
-        }
-        worker.join().unwrap();
-        assert_eq!(task.resumed.load(Relaxed), usize::from(found.is_some()));
-    });
-}
-
-/// A task that waits in a registry whose lock its worker releases, once it is parked, with the number of the wait.
-fn park_locked(task: &Task, registry: &Mutex<Option<u32>>) {
-    let mut locked = registry.lock().unwrap();
-    *locked = Some(task.state.next_epoch());
-    task.stack.set(1);
-    let parked = task.state.begin_and_park(Shield::Open);
-    drop(locked);
-    if !parked {
-        task.resume();
-    }
-}
-
-#[test]
-fn who_finds_a_wait_that_was_begun_under_the_lock_always_wins_it() {
-    check(|| {
-        let task = Arc::new(Task::running());
-        let registry = Arc::new(Mutex::new(None));
-        let worker = thread::spawn({
-            let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
-            move || park_locked(&task, &registry)
+            move || register_and_suspend(&task, &registry)
         });
         let found = registry.lock().unwrap().take();
         if let Some(epoch) = found {
@@ -294,13 +280,13 @@ fn who_finds_a_wait_that_was_begun_under_the_lock_always_wins_it() {
 }
 
 #[test]
-fn of_a_waker_and_a_cancellation_one_wins_a_wait_that_was_begun_under_the_lock() {
+fn of_a_waker_and_a_canceller_one_ends_the_wait_whenever_it_begins() {
     check(|| {
-        let task = Arc::new(Task::running());
+        let task = Arc::new(Task::running(Shield::Open));
         let registry = Arc::new(Mutex::new(None));
         let worker = thread::spawn({
             let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
-            move || park_locked(&task, &registry)
+            move || register_and_suspend(&task, &registry)
         });
         let canceller = thread::spawn({
             let task = Arc::clone(&task);

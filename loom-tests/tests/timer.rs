@@ -43,11 +43,12 @@ impl Waiter {
 
     /// The waiter: it enters itself in both, and is switched away from.
     fn wait(&self) {
-        self.frame.set(Some(self.state.begin_wait(Shield::Open, false)));
+        let epoch = self.state.next_epoch();
+        self.frame.set(Some(epoch));
         *self.registry.lock().unwrap() = true;
         *self.wheel.lock().unwrap() = true;
         self.stack.set(1);
-        if !self.state.park() {
+        if !self.state.park(epoch, Shield::Open) {
             self.end_wait();
         }
     }

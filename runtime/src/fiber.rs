@@ -46,12 +46,10 @@ use crate::{
 pub(crate) enum Suspend {
     /// Queue it behind all that is ready.
     Yield,
-    /// Park it, unless its wait was won meanwhile.
-    Park,
+    /// Park it in the wait of this number, unless that was won already.
+    Park(Shield, u32),
     /// Begin a wait for the token and park it, unless the token is there.
     ParkForToken(Shield),
-    /// Begin a wait and park it, unless it is cancelled, and release the lock that it holds.
-    ParkLocked(Shield),
     /// Nothing: it was resumed to look at its own stack, and has.
     Looked,
 }

@@ -65,6 +65,8 @@ mod timer;
 
 pub use blocking::blocking;
 pub use pool::{is_green, unblock};
+#[doc(hidden)]
+pub use pool::unblock_apart;
 pub use runtime::run;
 
 /// Faults of the system, for the tests of this crate to inject. Not part of the public API.

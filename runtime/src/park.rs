@@ -3,9 +3,9 @@
 //! `sync`, `io` and this crate's own primitives suspend a green thread only here. A wait goes like this:
 //!
 //! ```text
-//! let mut waiter = unsafe { Waiter::new(reason) };   the wait begins: it has a number (epoch)
+//! let mut waiter = unsafe { Waiter::new(reason) };   the wait has a number (epoch), and may be claimed by it
 //! registry.lock().push(waiter.waker());         a wait list, a socket's direction, …
-//! let outcome = waiter.wait(deadline);          suspends until somebody claims the wait
+//! let outcome = waiter.wait(deadline);          begins, and suspends, unless it was claimed already
 //! registry.lock().remove(…);                    unless Woken by the one who took it off the list
 //! if outcome == Cancelled { cancel::unwind() }
 //! ```
@@ -61,9 +61,6 @@ use crate::{
     },
     timer,
 };
-mod locked;
-
-pub use self::locked::LockedWaiter;
 pub use crate::task::state::Outcome;
 
 /// What a green thread waits for, for dumps and metrics.
@@ -193,6 +190,7 @@ impl OsThread {
 pub struct Waiter {
     who: Who,
     epoch: u32,
+    shield: Shield,
 }
 
 /// Who waits. The pointer makes [`Waiter`] neither `Send` nor `Sync`.
@@ -202,7 +200,7 @@ enum Who {
 }
 
 impl Waiter {
-    /// Begins a wait of the calling thread.
+    /// The next wait of the calling thread.
     ///
     /// # Safety
     ///
@@ -239,15 +237,17 @@ impl Waiter {
         worker.assert_may_suspend();
         task.panic_if_caught();
         task.set_reason(reason);
-        let epoch = task.state.begin_wait(shield(task), false);
-        Self { who: Who::Task(task.ptr()), epoch }
+        #[cfg(debug_assertions)]
+        assert!(!task.started().in_wait.replace(true), "a wait inside a wait");
+        Self { who: Who::Task(task.ptr()), epoch: task.state.next_epoch(), shield: shield(task) }
     }
 
     #[cold]
     fn of_os_thread() -> Self {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let epoch = thread.state.begin_wait(Shield::Shielded, false);
-        Self { who: Who::Thread(thread), epoch }
+        let shield = Shield::Shielded;
+        let epoch = thread.state.begin_wait(shield, false);
+        Self { who: Who::Thread(thread), epoch, shield }
     }
 
     /// What ends this wait: to be put in a registry.
@@ -288,13 +288,13 @@ impl Waiter {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
         let task = unsafe { task.as_ref() };
-        if !task.state.is_simply_pending() || task.runtime().is_draining() {
+        if !task.state.is_simply_ahead(self.epoch) || task.runtime().is_draining() {
             return self.wait_with_care(deadline, CAN_UNWIND);
         }
         if let Some(deadline) = deadline {
             return timer::wait_until(self, deadline);
         }
-        task.suspend(Suspend::Park);
+        task.suspend(Suspend::Park(self.shield, self.epoch));
         let woken = task.state.outcome() == Some(Outcome::Woken);
         if woken { Outcome::Woken } else { self.outcome() }
     }
@@ -320,7 +320,7 @@ impl Waiter {
     pub(crate) fn suspend(&self) -> Outcome {
         if let Who::Task(task) = &self.who {
             // SAFETY: as in `wait`.
-            unsafe { task.as_ref() }.suspend(Suspend::Park);
+            unsafe { task.as_ref() }.suspend(Suspend::Park(self.shield, self.epoch));
         }
         self.outcome()
     }
@@ -336,7 +336,7 @@ impl Waiter {
     #[cold]
     #[inline(never)]
     fn wait_with_care(&self, deadline: Option<Instant>, cancellable: bool) -> Outcome {
-        if let Some(outcome) = self.state().outcome() {
+        if let Some(outcome) = self.state().outcome_of(self.epoch) {
             return outcome;
         }
         if !cancellable {
@@ -374,7 +374,7 @@ impl Waiter {
             return outcome;
         }
         // A failed `park` means that the wait is won already.
-        let _ = state.park();
+        let _ = state.park(self.epoch, self.shield);
         loop {
             if let Some(outcome) = state.outcome() {
                 return outcome;
@@ -397,7 +397,9 @@ impl Waiter {
     /// Ends a wait that shall not be waited for. `false`: it was claimed before.
     #[inline]
     pub fn abandon(&mut self) -> bool {
-        if self.state().outcome().is_none() && self.state().claim(self.epoch, Outcome::Woken) != Claim::Lost {
+        if self.state().outcome_of(self.epoch).is_none()
+            && self.state().claim(self.epoch, Outcome::Woken) != Claim::Lost
+        {
             return true;
         }
         // Somebody else has ended it: what they did before becomes visible here, since they will not wake us again.
@@ -409,8 +411,13 @@ impl Waiter {
 impl Drop for Waiter {
     #[inline]
     fn drop(&mut self) {
-        // A wait that was begun and not waited for must not stay open.
-        if self.state().outcome().is_none() {
+        #[cfg(debug_assertions)]
+        if let Who::Task(task) = &self.who {
+            // SAFETY: as in `state`.
+            unsafe { task.as_ref() }.started().in_wait.set(false);
+        }
+        // A wait that was not waited for must not be claimed any more, nor the next one in its place.
+        if self.state().outcome_of(self.epoch).is_none() {
             self.abandon();
         }
     }
@@ -732,12 +739,14 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
         }
         current::assert_may_suspend();
         task.set_reason(WaitReason::Park);
-        let epoch = task.state.begin_wait(task.shield(), true);
-        Waiter { who: Who::Task(task.ptr()), epoch }
+        let shield = task.shield();
+        let epoch = task.state.begin_wait(shield, true);
+        Waiter { who: Who::Task(task.ptr()), epoch, shield }
     } else {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let epoch = thread.state.begin_wait(Shield::Shielded, true);
-        Waiter { who: Who::Thread(thread), epoch }
+        let shield = Shield::Shielded;
+        let epoch = thread.state.begin_wait(shield, true);
+        Waiter { who: Who::Thread(thread), epoch, shield }
     };
     // It may have come before the wait began; after that it ends the wait.
     if waiter.state().take_token() {

@@ -191,8 +191,9 @@ pub(crate) fn detach(f: impl FnOnce() + Send + 'static) {
     let _ = POOL.submit(Box::new(job));
 }
 
-/// As [`unblock`], on an OS thread of its own: however many calls block.
-pub(crate) fn unblock_apart<T, F>(f: F) -> T
+/// As [`unblock`], on an OS thread of its own: however many calls block. No part of the API.
+#[doc(hidden)]
+pub fn unblock_apart<T, F>(f: F) -> T
 where
     F: FnOnce() -> T + Send + 'static,
     T: Send + 'static,

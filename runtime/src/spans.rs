@@ -13,14 +13,7 @@
 //! The facade's `tests/tracing_spans.rs`.
 
 #[cfg(feature = "tracing")]
-pub(crate) use self::traced::{are_possible, leave};
-
-/// Whether a green thread may be in a span.
-#[cfg(not(feature = "tracing"))]
-#[inline(always)]
-pub(crate) const fn are_possible() -> bool {
-    false
-}
+pub(crate) use self::traced::leave;
 
 /// Without the feature `tracing` there is nothing to leave.
 #[cfg(not(feature = "tracing"))]
@@ -59,12 +52,6 @@ mod traced {
     /// The spans that a suspended green thread is in.
     #[derive(Debug)]
     pub(crate) struct Left(Option<(Dispatch, Vec<Id>)>);
-
-    /// Whether a green thread may be in a span: not before the process has a subscriber.
-    #[inline]
-    pub(crate) fn are_possible() -> bool {
-        dispatcher::has_been_set()
-    }
 
     /// Has the running green thread leave the spans that it is in.
     #[inline(never)]

@@ -9,15 +9,6 @@ pub(crate) use sward_runtime::prim::{MODEL, atomic, hint, thread};
 #[cfg(loom)]
 pub(crate) use sward_runtime::prim::{Mutex as Lock, MutexGuard as LockGuard};
 
-/// Gives a lock up without releasing it: whoever stores `false` to the word does.
-#[inline]
-pub(crate) fn into_word<T>(guard: LockGuard<'_, T>) -> *const atomic::AtomicBool {
-    #[cfg(not(loom))]
-    return guard.into_word();
-    #[cfg(loom)]
-    unreachable!("a model has no green threads: {:?}", std::any::type_name_of_val(&guard))
-}
-
 /// Declares a function `const`, which it cannot be in a model: loom's atomics are registered when they are made.
 macro_rules! const_fn {
     ($($(#[$attribute:meta])* $vis:vis const fn $name:ident($($args:tt)*) -> $result:ty $body:block)*) => {$(

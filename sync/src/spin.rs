@@ -6,8 +6,7 @@
 //!
 //! # Roles
 //!
-//! Any thread locks it, green or not. The holder keeps it for some tens of nanoseconds. A green thread that
-//! waits in a list under it may have its worker release it, off its stack ([`SpinGuard::into_word`]); nothing else runs there before.
+//! Any thread locks it, green or not. The holder keeps it for some tens of nanoseconds.
 //!
 //! # Invariants
 //!
@@ -19,8 +18,7 @@
 //!
 //! # Suspension
 //!
-//! None, and a holder must not, but to have its worker release the lock at once: a worker would spin on a lock whose holder waits in its own
-//! queue.
+//! None, and a holder must not: a worker would spin on a lock whose holder waits in its own queue.
 //!
 //! # Rejected
 //!
@@ -153,16 +151,6 @@ impl<T> fmt::Debug for SpinLock<T> {
 /// As much `Sync` as a mutable borrow of the value is.
 #[derive(Debug)]
 pub struct SpinGuard<'a, T>(&'a SpinLock<T>, PhantomData<&'a mut T>);
-
-impl<T> SpinGuard<'_, T> {
-    /// Gives the lock up without releasing it. Who stores `false` to the word that is returned, with Release, releases it (K1).
-    #[inline]
-    pub(crate) fn into_word(self) -> *const AtomicBool {
-        let word = &raw const self.0.locked;
-        std::mem::forget(self);
-        word
-    }
-}
 
 impl<T> Deref for SpinGuard<'_, T> {
     type Target = T;

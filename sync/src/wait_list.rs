@@ -42,17 +42,16 @@
 use std::{
     cell::{Cell, UnsafeCell},
     fmt,
-    mem::ManuallyDrop,
     ptr::NonNull,
     time::Instant,
 };
 
 use sward_runtime::{
     cancel,
-    park::{Batch, Claimed, LockedWaiter, Outcome, WaitReason, Waiter, Waker},
+    park::{Batch, Claimed, Outcome, WaitReason, Waiter, Waker},
 };
 
-use crate::prim::{Lock, LockGuard, into_word};
+use crate::prim::{Lock, LockGuard};
 
 /// One waiter's place in one list.
 pub(crate) struct Entry {
@@ -105,15 +104,10 @@ impl fmt::Debug for Entry {
 }
 
 impl Entry {
-    /// An entry for a wait that has begun.
+    /// An entry for a wait.
     #[inline]
     pub(crate) fn new(waiter: &Waiter, ask: Ask) -> Self {
-        Self::of(waiter.waker(), ask)
-    }
-
-    #[inline]
-    fn of(waker: Waker, ask: Ask) -> Self {
-        Self { waker, ask, reply: Cell::new(0), links: UnsafeCell::default() }
+        Self { waker: waiter.waker(), ask, reply: Cell::new(0), links: UnsafeCell::default() }
     }
 
     /// What ends the wait, for a registry that keeps no list.
@@ -326,7 +320,7 @@ impl Wait {
 
 /// Waits in a list of a registry that is locked already. `None`: the deadline passed. Otherwise the reply.
 ///
-/// The lock is released once the wait has begun. After a wait that nobody ended by waking, `left` runs under the lock, when the entry is
+/// The lock is released once the waiter is in the list. After a wait that nobody ended by waking, `left` runs under the lock, when the entry is
 /// out of the list.
 ///
 /// # Suspension
@@ -339,34 +333,6 @@ impl Wait {
 #[inline(always)]
 pub(crate) fn wait<S>(
     registry: &Lock<S>,
-    mut locked: LockGuard<'_, S>,
-    wait: Wait,
-    list: impl Fn(&mut S) -> &mut WaitList,
-    left: impl FnOnce(&mut S),
-) -> Option<usize> {
-    if wait.deadline.is_some() {
-        return wait_otherwise(registry, locked, wait, list, left);
-    }
-    // SAFETY: used up in this function, which begins no wait before.
-    let Some(waiter) = (unsafe { LockedWaiter::new(wait.reason) }) else {
-        return wait_otherwise(registry, locked, wait, list, left);
-    };
-    // It names a green thread, so it owns nothing.
-    let entry = ManuallyDrop::new(Entry::of(waiter.waker(), wait.ask));
-    // SAFETY: it is new, and stays at its place until this function ends, which takes it out before, unless it is woken (L1).
-    unsafe { list(&mut locked).push(&entry, wait.first) };
-    // SAFETY: we hold the lock, and give it up.
-    if unsafe { waiter.wait(into_word(locked)) } == Outcome::Woken {
-        return Some(entry.reply());
-    }
-    leave(registry, &entry, list, left);
-    cancel::unwind();
-}
-
-/// As [`wait`], out of its way: for OS threads, deadlines, and who has bounds.
-#[inline(never)]
-fn wait_otherwise<S>(
-    registry: &Lock<S>,
     locked: LockGuard<'_, S>,
     wait: Wait,
     list: impl Fn(&mut S) -> &mut WaitList,
@@ -375,7 +341,7 @@ fn wait_otherwise<S>(
     wait_with(registry, locked, wait, list, || (), left)
 }
 
-/// As [`wait`], for any waiter, and with something to be done once the wait has begun and the lock is released.
+/// As [`wait`], with something to be done once the waiter is in the list and the lock is released.
 ///
 /// # Suspension
 ///
@@ -393,7 +359,7 @@ pub(crate) fn wait_with<S>(
     before: impl FnOnce(),
     left: impl FnOnce(&mut S),
 ) -> Option<usize> {
-    // Released before the closures are dropped, if the wait cannot begin: they may own what takes locks when it is dropped.
+    // Released before the closures are dropped, if there cannot be a wait: they may own what takes locks when it is dropped.
     let mut locked = locked;
     // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
     let mut waiter = unsafe { Waiter::new(wait.reason) };

@@ -452,14 +452,8 @@ impl Worker {
                     self.hands.put_down();
                     let parked = match park {
                         Suspend::ParkForToken(shield) => task.state.park_for_token(shield),
-                        Suspend::ParkLocked(shield) => {
-                            let locked = task.started().held.get();
-                            let parked = task.state.begin_and_park(shield);
-                            // SAFETY: its waiter held the lock, and left it to us (W4 of `park/locked.rs`).
-                            unsafe { &*locked }.store(false, Release);
-                            parked
-                        }
-                        _ => task.state.park(),
+                        Suspend::Park(shield, epoch) => task.state.park(epoch, shield),
+                        Suspend::Yield | Suspend::Looked => false,
                     };
                     if parked {
                         // The reference stays with the parked task, for whoever wins its wait.

@@ -49,7 +49,7 @@ use crate::{
     prim::{
         self,
         atomic::{
-            AtomicBool, AtomicPtr, AtomicU8, AtomicU32,
+            AtomicPtr, AtomicU8, AtomicU32,
             Ordering::{Acquire, Relaxed, Release},
             fence,
         },
@@ -119,11 +119,12 @@ pub(crate) struct Started {
     pub(crate) bound: Cell<Option<NonNull<Bound>>>,
     /// What generators have to know.
     pub(crate) generator: Innermost,
-    /// The word of the lock that its worker is to release for it; see `park/locked.rs`.
-    pub(crate) held: Cell<*const AtomicBool>,
     /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
     /// [`Header::unwinding`]. In one, so that both are written at once.
     settled: Cell<u64>,
+    /// Whether a wait of it is to come or under way; for one inside it would have the same number.
+    #[cfg(debug_assertions)]
+    pub(crate) in_wait: Cell<bool>,
     /// Above zero if it was found blocking its OS thread, see `scheduler/aside.rs`.
     pub(crate) blocks: Cell<u8>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
@@ -145,8 +146,9 @@ impl Started {
             generator: Cell::new(None),
             shields: Cell::new(0),
             bound: Cell::new(None),
-            held: Cell::new(std::ptr::null()),
             settled: Cell::new(0),
+            #[cfg(debug_assertions)]
+            in_wait: Cell::new(false),
             blocks: Cell::new(0),
             counted: Cell::new(false),
             sp: Cell::new(0),

@@ -14,7 +14,7 @@
 //! # States
 //!
 //! ```text
-//!              1 park, park_for_token, begin_and_park
+//!              1 park, park_for_token
 //!   ACTIVE ─────────────────────────────▶ PARKED
 //!     │  ▲                                   │
 //!     │  └───────────────────────────────────┘
@@ -26,9 +26,11 @@
 //! An `ACTIVE` task runs or is in a queue; which of the two the scheduler knows. 1. By its worker, once it is off the task's stack;
 //! 2. by whoever ends the wait: it then owns the task and enqueues it; 3. by the task itself.
 //!
-//! Beside the place stands the *outcome* of the latest wait: `PENDING` from [`State::begin_wait`] until a claim, and
-//! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A claim while the task is still `ACTIVE` (it has registered
-//! its waker but not switched away yet) only sets the outcome; `park` then fails and the task goes on.
+//! Beside the place stands the *outcome* of the latest wait: `PENDING` from its beginning until a claim, and
+//! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A wait begins as its task is parked: one step for both. But its number, the *epoch*, is
+//! known before, and so wakers that name it may be registered before. A claim that comes while the task is still `ACTIVE` (it has not switched
+//! away yet) begins the wait and ends it; `park` then fails and the task goes on. Waits for the token, and those of OS threads, begin earlier, by
+//! [`State::begin_wait`].
 //!
 //! The *token* of `park` and `unpark` is a bit of the word too. `leave_token` sets it, unless the task is in a wait for just that: then
 //! it ends the wait, and the token is used up. A stray `unpark` thus never ends a wait for a lock or a socket, and no such
@@ -41,7 +43,8 @@
 //!
 //! # Invariants
 //!
-//! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit and the cancel bit.
+//! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit and the cancel bit; and but for the claim of the
+//!   next wait, while the owner holds its number.
 //! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
 //! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
 //! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one, and one whose task was taken to be unwinding, only when asked for by name ([`Reach`]).
@@ -53,8 +56,8 @@
 //!
 //! | write | read | what becomes visible |
 //! |---|---|---|
-//! | `park`, `park_for_token`, `begin_and_park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
-//! | `claim`, `leave_token` (Release) | `park`'s failure, `outcome` (Acquire) | what the waker wrote before it woke |
+//! | `park`, `park_for_token` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
+//! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
 //!
@@ -62,6 +65,9 @@
 //! read-modify-write only because of the bits that others set. For S6 the order of steps on the one word is enough.
 //!
 //! # Rejected
+//!
+//! To begin each wait before its waker is registered: one read-modify-write more for each. To keep the registry locked until the task is parked, so that nobody finds a
+//! waker whose wait has not begun: it saves that step as well, but only where there is a lock, and others wait for it until the switch is done.
 //!
 //! A word of its own for the token: `park` and `unpark` cost five read-modify-writes then, with one word two. A flag of its own for the
 //! cancellation: setting the flag and beginning a wait would each need a fence against the other.
@@ -85,7 +91,7 @@ const PARKED: u64 = 1;
 const FINISHED: u64 = 2;
 const PLACE: u64 = 0b11;
 
-/// The wait is under way. Never set outside `begin_wait` .. `claim`.
+/// The wait is under way. Never set outside `park` or `begin_wait` .. `claim`.
 const PENDING: u64 = 0;
 const WOKEN: u64 = 1 << 2;
 const TIMED_OUT: u64 = 2 << 2;
@@ -242,39 +248,30 @@ impl State {
         epoch | shield.bits() | for_token | PENDING | ACTIVE
     }
 
-    /// Parks the task, once its worker is off its stack. `false`: the wait is already won, resume it.
-    #[inline]
-    #[must_use]
-    pub fn park(&self) -> bool {
-        let mut word = self.0.load(Relaxed);
-        while word & OUTCOME == PENDING {
-            match self.0.compare_exchange_weak(word, word & !PLACE | PARKED, Release, Relaxed) {
-                Ok(_) => return true,
-                Err(now) => word = now,
-            }
-        }
-        false
-    }
-
-    /// The number of the next wait. Owner only.
+    /// The number of the next wait, which wakers may name before it has begun. Owner only.
     #[inline]
     #[must_use]
     pub fn next_epoch(&self) -> u32 {
         Self::epoch(self.0.load(Relaxed)).wrapping_add(1)
     }
 
-    /// Begins a wait and parks the task, once its worker is off its stack, where nobody can have claimed it yet. `false`: it was cancelled as it
-    /// began; resume it.
+    /// Parks the task in wait number `epoch`, which begins unless it has, once its worker is off its stack. `false`: the wait is over already, resume it.
     #[inline]
     #[must_use]
-    pub fn begin_and_park(&self, shield: Shield) -> bool {
+    pub fn park(&self, epoch: u32, shield: Shield) -> bool {
         let mut word = self.0.load(Relaxed);
         loop {
-            let is_cancelled = word & CANCEL != 0 && shield == Shield::Open;
-            let place = if is_cancelled { CANCELLED } else { PARKED };
-            let next = Self::next_wait(word & !KEPT, shield, false) | word & KEPT | place;
+            let next = if Self::epoch(word) != epoch {
+                let is_cancelled = word & CANCEL != 0 && shield == Shield::Open;
+                let place = if is_cancelled { CANCELLED } else { PARKED };
+                Self::next_wait(word & !KEPT, shield, false) | word & KEPT | place
+            } else if word & OUTCOME == PENDING {
+                word | PARKED
+            } else {
+                return false;
+            };
             match self.0.compare_exchange_weak(word, next, Release, Relaxed) {
-                Ok(_) => return !is_cancelled,
+                Ok(_) => return next & PLACE == PARKED,
                 Err(now) => word = now,
             }
         }
@@ -316,15 +313,20 @@ impl State {
         }
     }
 
-    /// Tries to end wait number `epoch` with `outcome`.
+    /// Tries to end wait number `epoch` with `outcome`, which may not have begun.
     #[inline]
     pub fn claim(&self, epoch: u32, outcome: Outcome) -> Claim {
         let mut word = self.0.load(Relaxed);
         loop {
-            if word & (EPOCH | OUTCOME) != u64::from(epoch) << EPOCH_SHIFT | PENDING {
+            let ended = if word & (EPOCH | OUTCOME) == u64::from(epoch) << EPOCH_SHIFT | PENDING {
+                self.end_wait(word, outcome)
+            } else if Self::epoch(word).wrapping_add(1) == epoch {
+                let over = u64::from(epoch) << EPOCH_SHIFT | word & KEPT | outcome.bits() | ACTIVE;
+                self.0.compare_exchange_weak(word, over, AcqRel, Relaxed).map(|_| Claim::Running)
+            } else {
                 return Claim::Lost;
-            }
-            match self.end_wait(word, outcome) {
+            };
+            match ended {
                 Ok(claim) => return claim,
                 Err(now) => word = now,
             }
@@ -382,11 +384,12 @@ impl State {
         self.0.load(Relaxed) & KEPT != 0
     }
 
-    /// Whether the wait that was begun is under way, and not limited. Owner only.
+    /// Whether wait number `epoch` is not over, and not limited. Owner only.
     #[inline]
     #[must_use]
-    pub fn is_simply_pending(&self) -> bool {
-        self.0.load(Relaxed) & (OUTCOME | CANCEL | BOUND) == PENDING
+    pub fn is_simply_ahead(&self, epoch: u32) -> bool {
+        let word = self.0.load(Relaxed);
+        word & (CANCEL | BOUND) == 0 && (Self::epoch(word) != epoch || word & OUTCOME == PENDING)
     }
 
     /// Leaves the token, or ends the wait for it.
@@ -440,11 +443,24 @@ impl State {
         Ok(if word & PLACE == PARKED { Claim::Parked } else { Claim::Running })
     }
 
+    /// How wait number `epoch`, the latest or the next, ended. `None`: it has not.
+    #[inline]
+    #[must_use]
+    pub fn outcome_of(&self, epoch: u32) -> Option<Outcome> {
+        let word = self.0.load(Acquire);
+        if Self::epoch(word) == epoch { Self::outcome_in(word) } else { None }
+    }
+
     /// How the latest wait ended, or `None` while it is under way.
     #[inline]
     #[must_use]
     pub fn outcome(&self) -> Option<Outcome> {
-        match self.0.load(Acquire) & OUTCOME {
+        Self::outcome_in(self.0.load(Acquire))
+    }
+
+    #[inline]
+    fn outcome_in(word: u64) -> Option<Outcome> {
+        match word & OUTCOME {
             PENDING => None,
             WOKEN => Some(Outcome::Woken),
             TIMED_OUT => Some(Outcome::TimedOut),
