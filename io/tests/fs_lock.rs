@@ -84,6 +84,36 @@ fn whoever_waits_for_a_lock_leaves_the_worker_to_others() {
     });
 }
 
+/// How many wait for a lock on a file.
+#[cfg(target_os = "linux")]
+fn waiters(inode: u64) -> usize {
+    let locks = std::fs::read_to_string("/proc/locks").expect("the kernel tells");
+    let file = format!(":{inode} ");
+    locks.lines().filter(|line| line.contains("->") && line.contains(&file)).count()
+}
+
+/// As the pool has 512 threads, and to give a lock up takes one.
+#[cfg(target_os = "linux")]
+#[test]
+fn more_may_wait_for_a_lock_than_the_pool_has_threads() {
+    use std::os::unix::fs::MetadataExt;
+    const WAITERS: usize = 520;
+    everywhere_in(|dir| {
+        let (holder, other) = openings(dir)?;
+        holder.lock()?;
+        let lock_and_unlock = |file: File| move || file.lock().and_then(|()| file.unlock());
+        let openings = (0..WAITERS).map(|_| File::open(dir.join("file"))).collect::<io::Result<Vec<_>>>()?;
+        let waiting: Vec<_> =
+            openings.into_iter().map(|file| thread::spawn(lock_and_unlock(file))).collect();
+        let inode = other.metadata()?.ino();
+        while waiters(inode) < WAITERS {
+            thread::yield_now();
+        }
+        holder.unlock()?;
+        waiting.into_iter().try_for_each(|waiter| waiter.join().expect("no panic"))
+    });
+}
+
 #[test]
 fn a_lock_that_nobody_waits_for_any_more_is_given_back() {
     let _watchdog = watchdog();

@@ -377,8 +377,8 @@ fn a_shutdown_does_not_wait_longer_for_one_who_accepts_either() {
     });
 }
 
-#[test]
-fn a_stuck_worker_does_not_keep_connections_from_being_accepted() {
+/// One handler keeps its worker; `others` connect all the same, and when these have gone, others again.
+fn serve_beside_a_stuck_worker(options: &ServeOptions, others: usize) {
     let _watchdog = watchdog();
     for runtime in runtimes().filter(|runtime| runtime.handle().workers() > 1) {
         let (go_on, waits) = mpsc::channel();
@@ -395,20 +395,38 @@ fn a_stuck_worker_does_not_keep_connections_from_being_accepted() {
                 }
                 Ok(())
             };
-            (serve(listener, ServeOptions::new(), handler).expect("a server"), addr)
+            (serve(listener, options.clone(), handler).expect("a server"), addr)
         });
         let mut stuck = std::net::TcpStream::connect(addr).expect("connected");
         stuck.write_all(b"w").expect("sent");
         stuck.read_exact(&mut [0]).expect("answered");
-        let clients: Vec<_> =
-            (0..3).map(|_| std::net::TcpStream::connect(addr).expect("connected")).collect();
-        while server.connections() < 4 {
-            std::thread::yield_now();
+        for _ in 0..2 {
+            let connect = |_| std::net::TcpStream::connect(addr).expect("connected");
+            let clients: Vec<_> = (0..others).map(connect).collect();
+            while server.connections() < 1 + others {
+                std::thread::yield_now();
+            }
+            // So that each has a handler, on a worker that is not stuck.
+            clients.iter().for_each(|mut client| client.write_all(b"x").expect("sent"));
+            clients.iter().for_each(|mut client| assert_eq!(client.read(&mut [0]).expect("closed"), 0));
+            while server.connections() > 1 {
+                std::thread::yield_now();
+            }
         }
         go_on.send(()).expect("it waits");
-        drop((stuck, clients));
+        drop(stuck);
         assert_eq!(server.shutdown(LONG), 0);
     }
+}
+
+#[test]
+fn a_stuck_worker_does_not_keep_connections_from_being_accepted() {
+    serve_beside_a_stuck_worker(&ServeOptions::new(), 3);
+}
+
+#[test]
+fn a_stuck_worker_does_not_keep_the_last_place_free() {
+    serve_beside_a_stuck_worker(&ServeOptions::new().max_connections(2), 1);
 }
 
 #[test]

@@ -27,7 +27,7 @@ use std::{
     time::SystemTime,
 };
 
-use sward_runtime::{cancel, is_green, unblock};
+use sward_runtime::{cancel, is_green, unblock_apart};
 
 use super::{OpenOptions, handle::Handle};
 use crate::source::Source;
@@ -280,7 +280,7 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn lock(&self) -> io::Result<()> {
-        self.wait_for_lock(fs::File::lock)
+        self.wait_for_lock(fs::File::try_lock, fs::File::lock)
     }
 
     /// Takes a shared lock on the file: several may have one, and nobody an exclusive one meanwhile.
@@ -311,7 +311,7 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn lock_shared(&self) -> io::Result<()> {
-        self.wait_for_lock(fs::File::lock_shared)
+        self.wait_for_lock(fs::File::try_lock_shared, fs::File::lock_shared)
     }
 
     /// Takes the exclusive lock on the file if it can be had at once.
@@ -557,14 +557,23 @@ impl File {
         self.handle().run(operation)
     }
 
-    /// Waits for a lock, on a duplicate of the descriptor: it is the same lock.
-    fn wait_for_lock(&self, lock: fn(&fs::File) -> io::Result<()>) -> io::Result<()> {
+    /// Waits for a lock that cannot be had at once, on a duplicate of the descriptor: it is the same lock. Not on the pool, whose threads all who wait
+    /// could hold, when whoever has the lock needs one to give it up.
+    fn wait_for_lock(
+        &self,
+        try_lock: fn(&fs::File) -> Result<(), TryLockError>,
+        lock: fn(&fs::File) -> io::Result<()>,
+    ) -> io::Result<()> {
         if !is_green() {
             return lock(self.handle().file());
         }
-        cancel::check();
+        match self.run(try_lock) {
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
         let file = self.handle().file().try_clone()?;
-        let locked = unblock(move || lock(&file).map(|()| Locked(Some(file))))?;
+        let locked = unblock_apart(move || lock(&file).map(|()| Locked(Some(file))))?;
         locked.keep();
         Ok(())
     }

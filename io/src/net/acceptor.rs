@@ -6,7 +6,7 @@
 //!
 //! # Orderings
 //!
-//! `is_starved` is a hint, `Relaxed`: who sees it too late pauses once too often, or once too seldom. What `is_over` looks at
+//! `is_starved` is a hint, `Relaxed`: who sees it too late pauses once too often, or once too seldom. What `enter` looks at
 //! is ordered by the readiness word: `ring` raises an event after it changed, and each attempt looks after it loaded the
 //! word. An attempt that was before the event cannot take its readiness back.
 //!
@@ -67,12 +67,23 @@ impl<T: AsFd> Acceptor<T> {
         result
     }
 
-    /// As `accept`, unless it is over before there is a connection. What `is_over` looks at changes before
-    /// [`ring`](Self::ring) is called. Looks now and then, in case that whoever was woken cannot run; and it is the caller who
+    /// As `accept`, if `enter` allows each attempt; `leave` is called if it was one in vain. `None`: it was not allowed. What `enter` looks at changes
+    /// before [`ring`](Self::ring) is called. Looks now and then, in case that whoever was woken cannot run; and it is the caller who
     /// pauses after errors.
-    pub(crate) fn accept_unless(&self, is_over: impl Fn() -> bool) -> io::Result<Option<(Socket, SockAddr)>> {
+    pub(crate) fn accept_if(
+        &self,
+        enter: impl Fn() -> bool,
+        leave: impl Fn(),
+    ) -> io::Result<Option<(Socket, SockAddr)>> {
         self.run(Operation::ACCEPT.looking(), |io| {
-            if is_over() { Ok(None) } else { socket::accept(io.as_fd()).map(Some) }
+            if !enter() {
+                return Ok(None);
+            }
+            let accepted = socket::accept(io.as_fd());
+            if accepted.is_err() {
+                leave();
+            }
+            accepted.map(Some)
         })
     }
 

@@ -4,8 +4,8 @@
 //! connection, and the next by that one if there are more. Each connection gets a green thread at once, on the worker whose
 //! turn it is.
 //!
-//! One that is woken may be on a worker that is stuck in foreign code. So those that wait also look now and then
-//! (`Operation::looking`): accepting is late by half a second at most, as long as one worker is not stuck.
+//! One that is woken may be on a worker that is stuck in foreign code. So none waits with a seat, and those that wait, for a connection or for a seat,
+//! also look now and then (`Operation::looking`, [`Seats::wait_for_one`]): accepting is late by half a second at most, as long as one worker is not stuck.
 //!
 //! # Roles
 //!
@@ -17,7 +17,7 @@
 //!
 //! # Suspension
 //!
-//! `accept_all` suspends, with a seat, and holds no lock.
+//! `accept_all` suspends, and holds neither a seat nor a lock then.
 //!
 //! # Rejected
 //!
@@ -32,7 +32,7 @@
 //!
 //! `tests/serve.rs`, `tests/serve_starved.rs`.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{cell::Cell, io, sync::Arc, time::Duration};
 
 use sward_runtime::{placement, runtime::Handle, thread};
 
@@ -102,10 +102,17 @@ fn accept_all<L: Listener>(
     service: &Arc<impl Service<L>>,
 ) {
     let seats = acceptor.seats();
-    while let Some(seat) = seats.take() {
-        let (stream, peer) = match listener.accept_unless(&|| seats.is_stopping()) {
+    let seat = Cell::new(None);
+    let enter = || {
+        let taken = seats.try_take();
+        let is_taken = taken.is_some();
+        seat.set(taken);
+        is_taken
+    };
+    while seats.wait_for_one() {
+        let (stream, peer) = match listener.accept_if(&enter, &|| seat.set(None)) {
             Ok(Some(accepted)) => accepted,
-            Ok(None) => break,
+            Ok(None) => continue,
             Err(error) => {
                 let remedy = remedy(&error);
                 if remedy == Remedy::GiveUp {
@@ -118,8 +125,6 @@ fn accept_all<L: Listener>(
                     Remedy::GoOn => continue,
                     Remedy::GiveUp => break,
                     Remedy::Pause => {
-                        // Not in the way of others who could accept.
-                        drop(seat);
                         thread::sleep(PAUSE);
                         continue;
                     }
@@ -127,6 +132,7 @@ fn accept_all<L: Listener>(
             }
         };
         seats.recover();
+        let seat = seat.take().expect("a connection was accepted with a seat");
         receive(stream, peer, seat, service);
     }
 }

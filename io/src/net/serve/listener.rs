@@ -47,8 +47,8 @@ pub(crate) trait Accepts<S, A>: Send + Sync + 'static {
     /// Registers the listener, and has it wait.
     fn prepare(&self) -> io::Result<()>;
 
-    /// Accepts a connection, unless it is over before there is one.
-    fn accept_unless(&self, is_over: &dyn Fn() -> bool) -> io::Result<Option<(S, A)>>;
+    /// Accepts a connection, if `enter` allows each attempt; `leave` is called if it was one in vain.
+    fn accept_if(&self, enter: &dyn Fn() -> bool, leave: &dyn Fn()) -> io::Result<Option<(S, A)>>;
 
     /// Has everybody who accepts look whether it is over.
     fn ring(&self);
@@ -60,8 +60,12 @@ impl Accepts<TcpStream, SocketAddr> for TcpListener {
         self.source().watch()
     }
 
-    fn accept_unless(&self, is_over: &dyn Fn() -> bool) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        self.acceptor().accept_unless(is_over)?.map(Self::accepted).transpose()
+    fn accept_if(
+        &self,
+        enter: &dyn Fn() -> bool,
+        leave: &dyn Fn(),
+    ) -> io::Result<Option<(TcpStream, SocketAddr)>> {
+        self.acceptor().accept_if(enter, leave)?.map(Self::accepted).transpose()
     }
 
     fn ring(&self) {
@@ -75,11 +79,12 @@ impl Accepts<UnixStream, unix::SocketAddr> for UnixListener {
         self.source().watch()
     }
 
-    fn accept_unless(
+    fn accept_if(
         &self,
-        is_over: &dyn Fn() -> bool,
+        enter: &dyn Fn() -> bool,
+        leave: &dyn Fn(),
     ) -> io::Result<Option<(UnixStream, unix::SocketAddr)>> {
-        Ok(self.acceptor().accept_unless(is_over)?.map(Self::accepted))
+        Ok(self.acceptor().accept_if(enter, leave)?.map(Self::accepted))
     }
 
     fn ring(&self) {

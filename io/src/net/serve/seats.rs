@@ -4,13 +4,13 @@
 //!
 //! | who | does |
 //! |---|---|
-//! | a green thread that accepts | takes a [`Seat`] before each accept, and admits the [`Guest`] that comes |
+//! | a green thread that accepts | takes a [`Seat`] for each attempt, and admits the [`Guest`] that comes |
 //! | whoever looks after a connection | keeps its seat, and drops it at its end |
 //! | a green thread of [`Server`](super::Server) | [`stop`](Seats::stop), [`wait`](Seats::wait), [`each`](Seats::each) |
 //!
 //! # States
 //!
-//! A seat is free, taken for whoever comes next (`take`), or a guest's (`admit`); then free again (drop).
+//! A seat is free, taken for whoever comes next (`try_take`), or a guest's (`admit`); then free again (drop).
 //!
 //! # Invariants
 //!
@@ -28,7 +28,7 @@
 //!
 //! # Suspension
 //!
-//! `take`, `wait` and `each` suspend, and hold no lock then.
+//! `wait_for_one`, `wait` and `each` suspend, and hold no lock then.
 //!
 //! # Rejected
 //!
@@ -53,6 +53,9 @@ use crate::prim::{
     Mutex,
     atomic::{AtomicBool, Ordering::Relaxed},
 };
+
+/// How long whoever waits for a seat does not look for one.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// How many guests `each` copies from the book at a time.
 const CHUNK: usize = 256;
@@ -135,25 +138,31 @@ impl Seats {
         self.book.lock().failure.take()
     }
 
-    /// Takes a seat, and waits while there is none. `None`: there will be none.
-    pub(super) fn take(self: &Arc<Self>) -> Option<Seat> {
+    /// Takes a seat. `None`: there is none, or nobody is let in any more.
+    pub(super) fn try_take(self: &Arc<Self>) -> Option<Seat> {
+        let mut book = self.book.lock();
+        if self.is_stopping() || book.taken >= self.limit {
+            return None;
+        }
+        // INVARIANT (I1): counted under the lock.
+        book.taken += 1;
+        Some(Seat { seats: Arc::clone(self), guest: None })
+    }
+
+    /// Waits while there is no seat. `false`: there will be none. Looks now and then, in case that whoever was woken for one cannot run.
+    pub(super) fn wait_for_one(&self) -> bool {
         let me = thread::current();
         loop {
             {
                 let mut book = self.book.lock();
                 // There still if the token was somebody else's (I3).
                 book.queue.retain(|other| other.id() != me.id());
-                if self.is_stopping() {
-                    return None;
-                }
-                if book.taken < self.limit {
-                    // INVARIANT (I1): counted under the lock.
-                    book.taken += 1;
-                    return Some(Seat { seats: Arc::clone(self), guest: None });
+                if self.is_stopping() || book.taken < self.limit {
+                    return !self.is_stopping();
                 }
                 book.queue.push(me.clone());
             }
-            thread::park();
+            thread::park_timeout(LOOK);
         }
     }
 
