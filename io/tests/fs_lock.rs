@@ -103,8 +103,7 @@ fn more_may_wait_for_a_lock_than_the_pool_has_threads() {
         holder.lock()?;
         let lock_and_unlock = |file: File| move || file.lock().and_then(|()| file.unlock());
         let openings = (0..WAITERS).map(|_| File::open(dir.join("file"))).collect::<io::Result<Vec<_>>>()?;
-        let waiting: Vec<_> =
-            openings.into_iter().map(|file| thread::spawn(lock_and_unlock(file))).collect();
+        let waiting: Vec<_> = openings.into_iter().map(|file| thread::spawn(lock_and_unlock(file))).collect();
         let inode = other.metadata()?.ino();
         while waiters(inode) < WAITERS {
             thread::yield_now();

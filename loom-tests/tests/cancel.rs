@@ -8,7 +8,7 @@
 //!
 //! - `State::cancel` does not claim the wait that is under way, or sets the bit after it has looked for one: a wait goes on for ever;
 //! - `State::park` does not look at the cancel bit: the same;
-//! - `park_for_token` parks although the cancel bit is set: the same;
+//! - `park`, for the token, parks although the cancel bit is set: the same;
 //! - `Slot::enter` does not look whether the slot is cancelled, or `Slot::cancel` does not say so: the same;
 //! - `Token::register` does not look whether the token is cancelled: a call is never made;
 //! - `Token::child` does not look again: a child is left alone;
@@ -48,11 +48,12 @@ impl Task {
 
     /// `Waiter::new` and `Waiter::wait`, as far as the worker that parks the task. The epoch.
     fn wait(&self, shield: Shield) -> u32 {
-        let epoch = self.state.next_epoch();
-        if !self.state.is_simply_ahead(epoch) && self.state.is_cancelled() && shield == Shield::Open {
+        let wait = self.state.next(shield);
+        let epoch = wait.epoch();
+        if !self.state.is_simply_ahead(wait) && self.state.is_cancelled() && shield == Shield::Open {
             let _ = self.state.claim(epoch, Outcome::Cancelled);
             self.resume();
-        } else if !self.state.park(epoch, shield) {
+        } else if !self.state.park(wait) {
             self.resume();
         }
         epoch
@@ -66,7 +67,7 @@ impl Task {
             }
             return self.resume();
         }
-        if !self.state.park_for_token(Shield::Open) {
+        if !self.state.park(self.state.next_for_token(Shield::Open)) {
             self.resume();
         }
     }
@@ -170,7 +171,7 @@ fn a_token_that_comes_with_a_cancellation_is_taken_or_stays() {
         assert_eq!(task.times_resumed(), 1);
         // Ended by the token, or cancelled, and then it is still there.
         let is_cancelled = task.state.outcome() == Some(Outcome::Cancelled);
-        assert!(!is_cancelled || task.state.take_token());
+        assert!(!is_cancelled || task.state.has_token());
     });
 }
 

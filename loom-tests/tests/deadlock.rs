@@ -28,9 +28,9 @@ struct World {
 fn world(n: usize) -> (Arc<World>, Vec<u32>) {
     let world = World { tasks: (0..n).map(|_| State::default()).collect(), others: AtomicUsize::new(n) };
     let epochs = world.tasks.iter().map(|task| {
-        let epoch = task.next_epoch();
-        assert!(task.park(epoch, Shield::Open));
-        epoch
+        let wait = task.next(Shield::Open);
+        assert!(task.park(wait));
+        wait.epoch()
     });
     let epochs = epochs.collect();
     (Arc::new(world), epochs)

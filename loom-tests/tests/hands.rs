@@ -150,7 +150,7 @@ impl Ending {
             return false;
         }
         self.hands.put_down();
-        self.task.park(self.task.next_epoch(), Shield::Open)
+        self.task.park(self.task.next(Shield::Open))
     }
 
     /// Has all tasks end. Whether this has the task run again.

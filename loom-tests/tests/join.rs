@@ -24,7 +24,7 @@
 
 use loom::{sync::Arc, thread};
 use sward_loom_tests::{Parker, Plain, check, check_bounded};
-use sward_runtime::model::{Claim, Entry, Finish, JoinWord, Outcome, Shield, State};
+use sward_runtime::model::{Claim, Entry, Finish, JoinWord, Outcome, Shield, State, Wait};
 
 /// loom counts it: one that is left at the model's end fails it.
 type Output = Arc<u32>;
@@ -98,12 +98,12 @@ impl Pair {
             return true;
         }
         let joiner = &self.joiners[0];
-        let epoch = joiner.to_wait();
-        self.slot.set(Some(Waker::Of(0, epoch)));
+        let wait = joiner.to_wait();
+        self.slot.set(Some(Waker::Of(0, wait.epoch())));
         let outcome = if self.word.wait() {
-            joiner.block(epoch, deadline)
+            joiner.block(wait, deadline)
         } else {
-            let _ = joiner.state.claim(epoch, Outcome::Woken);
+            let _ = joiner.state.claim(wait.epoch(), Outcome::Woken);
             Outcome::Woken
         };
         let finished = outcome == Outcome::Woken || self.word.give_up();
@@ -115,18 +115,18 @@ impl Pair {
     fn visit(&self, who: usize, deadline: bool) -> Option<bool> {
         self.withdraw();
         let joiner = &self.joiners[who];
-        let epoch = joiner.to_wait();
+        let wait = joiner.to_wait();
         let entry = self.word.begin_entry();
         let entered = entry == Entry::Begun && {
-            self.slot.set(Some(Waker::Of(who, epoch)));
+            self.slot.set(Some(Waker::Of(who, wait.epoch())));
             self.word.enter()
         };
         let finished = if entered {
             // Its wait may end by another's doing: it leaves in any case.
-            joiner.block(epoch, deadline);
+            joiner.block(wait, deadline);
             self.word.give_up()
         } else {
-            let _ = joiner.state.claim(epoch, Outcome::Woken);
+            let _ = joiner.state.claim(wait.epoch(), Outcome::Woken);
             entry != Entry::Taken
         };
         joiner.frame.set(false);
@@ -183,19 +183,19 @@ impl Pair {
 }
 
 impl Joiner {
-    fn to_wait(&self) -> u32 {
+    fn to_wait(&self) -> Wait {
         self.frame.set(true);
-        self.state.next_epoch()
+        self.state.next(Shield::Shielded)
     }
 
-    fn block(&self, epoch: u32, deadline: bool) -> Outcome {
-        let _ = self.state.park(epoch, Shield::Shielded);
+    fn block(&self, wait: Wait, deadline: bool) -> Outcome {
+        let _ = self.state.park(wait);
         loop {
             if let Some(outcome) = self.state.outcome() {
                 return outcome;
             }
             if deadline {
-                let _ = self.state.claim(epoch, Outcome::TimedOut);
+                let _ = self.state.claim(wait.epoch(), Outcome::TimedOut);
             } else {
                 self.parker.park();
             }

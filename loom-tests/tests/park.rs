@@ -2,16 +2,15 @@
 //!
 //! The real `State`; `Thread` follows `park`, `park_until`, `Waiter` and `unpark_os_thread` of `runtime/src/park.rs`, line by line. It
 //! has two doors: a green thread's, whose worker parks it for the token once it is off its stack, and an OS thread's, which
-//! begins a wait and may have a deadline. Stand-ins: [`Parker`] for the thread's own blocking; a deadline has always passed.
+//! parks itself and may have a deadline. Stand-ins: [`Parker`] for the thread's own blocking; a deadline has always passed.
 //!
 //! # Fails when
 //!
-//! - the exchange in `park_for_token` is Acquire, or that in `end_wait` is Release: the claimer runs a stack that it does not see;
-//! - the exchange in `park_for_token` is Release, `fetch_and` in `take_token` is Relaxed, or either exchange in `leave_token` has no
+//! - the exchange in `park` is Relaxed, or that in `end_wait` is Release: the claimer runs a stack that it does not see;
+//! - the exchange in `park_with_care` is Release, `fetch_and` in `clear_token` is Relaxed, or either exchange in `leave_token` has no
 //!   Release: what was written before `unpark` is not seen after the `park` that took the token;
 //! - `leave_token` does nothing if the token is there: as the latter;
-//! - `begin_wait` stores instead of adding: a token is lost;
-//! - `Drop` of a waiter that did not wait does not see the claim that came first: as the second.
+//! - `park` stores instead of exchanging: a token is lost.
 
 use loom::{
     sync::{
@@ -21,7 +20,7 @@ use loom::{
     thread,
 };
 use sward_loom_tests::{Parker, Plain, check, check_bounded};
-use sward_runtime::model::{Claim, Outcome, Shield, State};
+use sward_runtime::model::{Claim, Outcome, Shield, State, Wait};
 
 /// One thread that parks, as others see it.
 struct Thread {
@@ -39,13 +38,13 @@ impl Thread {
 
     /// A green thread, and its worker.
     fn park(&self) {
-        if self.state.take_token() {
-            return;
+        if self.state.has_token() {
+            return self.state.clear_token();
         }
-        if self.state.park_for_token(Shield::Open) {
+        if self.state.park(self.state.next_for_token(Shield::Open)) {
             self.parker.park();
-            assert_eq!(self.state.outcome(), Some(Outcome::Woken));
         }
+        assert_eq!(self.state.outcome(), Some(Outcome::Woken));
     }
 
     /// An OS thread.
@@ -59,28 +58,11 @@ impl Thread {
     }
 
     fn park_until(&self, deadline: bool) {
-        let epoch = self.state.begin_wait(Shield::Shielded, true);
-        if self.state.take_token() {
-            return self.drop_waiter(epoch);
-        }
-        self.wait(epoch, deadline);
-    }
-
-    fn drop_waiter(&self, epoch: u32) {
-        if self.state.outcome().is_none() && self.state.claim(epoch, Outcome::Woken) == Claim::Lost {
-            // An `unpark` ended it just now, and its token is used up: what came before it must be seen.
-            let _ = self.state.outcome();
-        }
-    }
-
-    fn wait(&self, epoch: u32, deadline: bool) {
-        if self.state.outcome().is_some() {
-            return;
-        }
-        let _ = self.state.park(epoch, Shield::Shielded);
+        let wait = self.state.next_for_token(Shield::Shielded);
+        let _ = self.state.park(wait);
         while self.state.outcome().is_none() {
             if deadline {
-                let _ = self.state.claim(epoch, Outcome::TimedOut);
+                let _ = self.state.claim(wait.epoch(), Outcome::TimedOut);
             } else {
                 self.parker.park();
             }
@@ -117,7 +99,7 @@ fn what_was_written_is_seen(door: Door) {
         door(&parked);
         assert_eq!(letter.get(), 7);
         other.join().unwrap();
-        assert!(!parked.state.take_token(), "one unpark, one token");
+        assert!(!parked.state.has_token(), "one unpark, one token");
     });
 }
 
@@ -131,7 +113,7 @@ fn an_unpark_sees_the_stack_that_it_resumes() {
             let (parked, stack) = (Arc::clone(&parked), Arc::clone(&stack));
             move || {
                 stack.set(1);
-                if !parked.state.park_for_token(Shield::Open) {
+                if !parked.state.park(parked.state.next_for_token(Shield::Open)) {
                     assert_eq!(stack.replace(2), 1);
                 }
             }
@@ -167,8 +149,10 @@ fn of_two_unparks_none_is_lost(preemptions: usize, first: Door, then: Door) {
         for other in others {
             other.join().unwrap();
         }
-        let _ = parked.state.take_token();
-        assert!(!parked.state.take_token());
+        if parked.state.has_token() {
+            parked.state.clear_token();
+        }
+        assert!(!parked.state.has_token());
     });
 }
 
@@ -210,9 +194,9 @@ fn an_unpark_never_ends_a_wait_for_something_else() {
             move || parked.unpark()
         });
         parked.park_timeout();
-        let epoch = parked.state.begin_wait(Shield::Shielded, false);
+        let wait = parked.state.next(Shield::Shielded);
+        assert!(parked.state.park(wait));
         other.join().unwrap();
         assert_eq!(parked.state.outcome(), None);
-        parked.drop_waiter(epoch);
     });
 }

@@ -124,7 +124,8 @@ impl Socket {
 
     /// Waits for readiness. Whether it was woken, and so holds the baton. `None`: time was up.
     fn wait(&self, reader: &Arc<Reader>, deadline: bool) -> Option<bool> {
-        let epoch = reader.state.next_epoch();
+        let wait = reader.state.next(Shield::Shielded);
+        let epoch = wait.epoch();
         let Some(ticket) = self.direction.enqueue((Arc::clone(reader), epoch)) else {
             let _ = reader.state.claim(epoch, Outcome::Woken);
             return Some(false);
@@ -135,7 +136,7 @@ impl Socket {
             }
             return None;
         }
-        let _ = reader.state.park(epoch, Shield::Shielded);
+        let _ = reader.state.park(wait);
         while reader.state.outcome().is_none() {
             reader.parker.park();
         }

@@ -12,7 +12,7 @@
 //! - `park` does not look at the cancel bit: the cancellation is lost;
 //! - the exchange of `claim` that comes before the wait is Relaxed, or Acquire: the task does not see what the waker wrote;
 //! - `claim` ignores the epoch: an older claim ends the next wait;
-//! - `begin_wait` stores instead of adding: a token that comes meanwhile is lost;
+//! - `park`, or the exchange of `claim` that comes before the wait, does not keep the token bit: a token is lost;
 //! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
 
 use loom::{
@@ -23,12 +23,10 @@ use loom::{
     thread,
 };
 use sward_loom_tests::{Plain, check};
-use sward_runtime::model::{Claim, Outcome, Place, Reach, Shield, State};
+use sward_runtime::model::{Claim, Outcome, Place, Reach, Shield, State, Wait};
 
 struct Task {
     state: State,
-    /// Of its wait.
-    shield: Shield,
     /// Touched by the owner alone.
     stack: Plain<u32>,
     /// What each kind of claimer has written for the task before it claims.
@@ -37,28 +35,20 @@ struct Task {
 }
 
 impl Task {
-    fn running(shield: Shield) -> Self {
+    fn running() -> Self {
         Self {
             state: State::default(),
-            shield,
             stack: Plain::new(0),
             letters: [Plain::new(false), Plain::new(false), Plain::new(false)],
             resumed: AtomicUsize::new(0),
         }
     }
 
-    /// A running task, and the number of its first wait, which begins as it is parked.
-    fn to_wait(shield: Shield) -> (Arc<Self>, u32) {
-        let task = Self::running(shield);
-        let epoch = task.state.next_epoch();
-        (Arc::new(task), epoch)
-    }
-
-    /// As `to_wait`, of a wait that has begun.
-    fn in_wait(shield: Shield) -> (Arc<Self>, u32) {
-        let task = Self::running(shield);
-        let epoch = task.state.begin_wait(shield, false);
-        (Arc::new(task), epoch)
+    /// A running task, and its first wait, which begins as it is parked.
+    fn to_wait(shield: Shield) -> (Arc<Self>, Wait) {
+        let task = Self::running();
+        let wait = task.state.next(shield);
+        (Arc::new(task), wait)
     }
 
     fn letter(&self, of: Outcome) -> &Plain<bool> {
@@ -66,9 +56,9 @@ impl Task {
     }
 
     /// The worker: the task has put its frame on its stack, and is now switched away from.
-    fn suspend(&self, epoch: u32) {
+    fn suspend(&self, wait: Wait) {
         self.stack.set(1);
-        if !self.state.park(epoch, self.shield) {
+        if !self.state.park(wait) {
             self.resume();
         }
     }
@@ -82,9 +72,9 @@ impl Task {
     }
 
     /// Ends the wait as a waker or a timer does. `true`: it won.
-    fn claim(&self, epoch: u32, outcome: Outcome) -> bool {
+    fn claim(&self, wait: Wait, outcome: Outcome) -> bool {
         self.letter(outcome).set(true);
-        self.follow(self.state.claim(epoch, outcome))
+        self.follow(self.state.claim(wait.epoch(), outcome))
     }
 
     /// Ends the wait as a shutdown does.
@@ -107,36 +97,33 @@ impl Task {
     }
 }
 
-/// A waker against the worker.
-fn wake((task, epoch): (Arc<Task>, u32)) {
-    let worker = thread::spawn({
-        let task = Arc::clone(&task);
-        move || task.suspend(epoch)
-    });
-    assert!(task.claim(epoch, Outcome::Woken));
-    worker.join().unwrap();
-    task.assert_resumed_by(Outcome::Woken);
-}
-
 #[test]
 fn a_waker_and_a_worker_that_switches_away_resume_the_task_once() {
-    check(|| wake(Task::to_wait(Shield::Open)));
-    check(|| wake(Task::in_wait(Shield::Open)));
+    check(|| {
+        let (task, wait) = Task::to_wait(Shield::Open);
+        let worker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || task.suspend(wait)
+        });
+        assert!(task.claim(wait, Outcome::Woken));
+        worker.join().unwrap();
+        task.assert_resumed_by(Outcome::Woken);
+    });
 }
 
 #[test]
 fn of_a_waker_and_a_timer_one_wins() {
     check(|| {
-        let (task, epoch) = Task::to_wait(Shield::Open);
+        let (task, wait) = Task::to_wait(Shield::Open);
         let worker = thread::spawn({
             let task = Arc::clone(&task);
-            move || task.suspend(epoch)
+            move || task.suspend(wait)
         });
         let timer = thread::spawn({
             let task = Arc::clone(&task);
-            move || task.claim(epoch, Outcome::TimedOut)
+            move || task.claim(wait, Outcome::TimedOut)
         });
-        let woken = task.claim(epoch, Outcome::Woken);
+        let woken = task.claim(wait, Outcome::Woken);
         let timed_out = timer.join().unwrap();
         worker.join().unwrap();
         assert!(woken ^ timed_out);
@@ -144,23 +131,18 @@ fn of_a_waker_and_a_timer_one_wins() {
     });
 }
 
-/// A waker against a shutdown with a certain reach, which may win or not; in a wait that begins meanwhile, and in one that has begun.
-fn check_cancel(shield: Shield, reach: Reach, may_win: bool) {
-    check(move || assert!(!cancel(Task::to_wait(shield), reach) || may_win));
-    check(move || assert!(!cancel(Task::in_wait(shield), reach) || may_win));
-}
-
-/// Whether the shutdown won.
-fn cancel((task, epoch): (Arc<Task>, u32), reach: Reach) -> bool {
+/// A waker against a shutdown with a certain reach. Whether the shutdown won.
+fn cancel(shield: Shield, reach: Reach) -> bool {
+    let (task, wait) = Task::to_wait(shield);
     let worker = thread::spawn({
         let task = Arc::clone(&task);
-        move || task.suspend(epoch)
+        move || task.suspend(wait)
     });
     let ender = thread::spawn({
         let task = Arc::clone(&task);
         move || task.cancel(reach)
     });
-    let woken = task.claim(epoch, Outcome::Woken);
+    let woken = task.claim(wait, Outcome::Woken);
     let cancelled = ender.join().unwrap();
     worker.join().unwrap();
     assert!(woken ^ cancelled);
@@ -170,28 +152,28 @@ fn cancel((task, epoch): (Arc<Task>, u32), reach: Reach) -> bool {
 
 #[test]
 fn of_a_waker_and_a_cancellation_one_wins() {
-    check_cancel(Shield::Open, Reach::Open, true);
+    check(|| _ = cancel(Shield::Open, Reach::Open));
 }
 
 #[test]
 fn of_a_waker_and_a_cancellation_by_name_one_wins() {
-    check_cancel(Shield::Doubtful, Reach::Doubtful, true);
-    check_cancel(Shield::Believed, Reach::Calm, true);
+    check(|| _ = cancel(Shield::Doubtful, Reach::Doubtful));
+    check(|| _ = cancel(Shield::Believed, Reach::Calm));
 }
 
 #[test]
 fn a_shielded_wait_is_ended_by_its_waker_only() {
-    check_cancel(Shield::Shielded, Reach::Calm, false);
+    check(|| assert!(!cancel(Shield::Shielded, Reach::Calm)));
 }
 
 #[test]
 fn a_doubtful_wait_is_not_cancelled_unless_asked_for() {
-    check_cancel(Shield::Doubtful, Reach::Open, false);
+    check(|| assert!(!cancel(Shield::Doubtful, Reach::Open)));
 }
 
 #[test]
 fn a_wait_of_one_that_is_taken_to_unwind_is_not_cancelled_unless_it_is_known_not_to() {
-    check_cancel(Shield::Believed, Reach::Doubtful, false);
+    check(|| assert!(!cancel(Shield::Believed, Reach::Doubtful)));
 }
 
 #[test]
@@ -199,12 +181,12 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
     /// What the task does after its first wait: it waits again, for something that does not come.
     fn wait_again(task: &Task) {
         task.resume();
-        assert!(task.state.park(task.state.next_epoch(), Shield::Open));
+        assert!(task.state.park(task.state.next(Shield::Open)));
     }
 
-    fn claim(task: &Task, epoch: u32, outcome: Outcome) {
+    fn claim(task: &Task, wait: Wait, outcome: Outcome) {
         task.letter(outcome).set(true);
-        if task.state.claim(epoch, outcome) == Claim::Parked {
+        if task.state.claim(wait.epoch(), outcome) == Claim::Parked {
             wait_again(task);
         }
     }
@@ -216,7 +198,7 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
             thread::spawn(move || claim(&task, first, outcome))
         });
         task.stack.set(1);
-        if !task.state.park(first, Shield::Open) {
+        if !task.state.park(first) {
             wait_again(&task);
         }
         for claimer in claimers {
@@ -225,54 +207,51 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
         assert_eq!(task.resumed.load(Relaxed), 1);
         assert_eq!(task.state.outcome(), None, "the second wait goes on");
         assert_eq!(task.state.place(), Place::Parked);
-        assert_eq!(task.state.claim(first.wrapping_add(1), Outcome::Woken), Claim::Parked);
+        assert_eq!(task.state.claim(first.epoch().wrapping_add(1), Outcome::Woken), Claim::Parked);
     });
 }
 
-/// Others may set the token bit at any time (S1): against a wait that begins, or has begun.
-fn leave_a_stray_token(epoch_of: fn(&State) -> u32) {
-    let task = Arc::new(Task::running(Shield::Open));
-    let stray = thread::spawn({
-        let task = Arc::clone(&task);
-        move || assert_eq!(task.state.leave_token(), Claim::Lost)
-    });
-    let epoch = epoch_of(&task.state);
-    let waker = thread::spawn({
-        let task = Arc::clone(&task);
-        move || assert!(task.claim(epoch, Outcome::Woken))
-    });
-    task.suspend(epoch);
-    stray.join().unwrap();
-    waker.join().unwrap();
-    task.assert_resumed_by(Outcome::Woken);
-    assert!(task.state.take_token());
-}
-
+/// Others may set the token bit at any time (S1).
 #[test]
 fn a_stray_token_survives_a_wait_and_does_not_end_it() {
-    check(|| leave_a_stray_token(State::next_epoch));
-    check(|| leave_a_stray_token(|state| state.begin_wait(Shield::Open, false)));
+    check(|| {
+        let task = Arc::new(Task::running());
+        let stray = thread::spawn({
+            let task = Arc::clone(&task);
+            move || assert_eq!(task.state.leave_token(), Claim::Lost)
+        });
+        let wait = task.state.next(Shield::Open);
+        let waker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || assert!(task.claim(wait, Outcome::Woken))
+        });
+        task.suspend(wait);
+        stray.join().unwrap();
+        waker.join().unwrap();
+        task.assert_resumed_by(Outcome::Woken);
+        assert!(task.state.has_token());
+    });
 }
 
-/// A task that puts the number of its wait in a registry, and then waits.
-fn register_and_suspend(task: &Task, registry: &Mutex<Option<u32>>) {
-    let epoch = task.state.next_epoch();
-    *registry.lock().unwrap() = Some(epoch);
-    task.suspend(epoch);
+/// A task that puts its wait in a registry, and then waits.
+fn register_and_suspend(task: &Task, registry: &Mutex<Option<Wait>>) {
+    let wait = task.state.next(Shield::Open);
+    *registry.lock().unwrap() = Some(wait);
+    task.suspend(wait);
 }
 
 #[test]
 fn a_waker_that_finds_the_wait_in_a_registry_never_loses_alone() {
     check(|| {
-        let task = Arc::new(Task::running(Shield::Open));
+        let task = Arc::new(Task::running());
         let registry = Arc::new(Mutex::new(None));
         let worker = thread::spawn({
             let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
             move || register_and_suspend(&task, &registry)
         });
         let found = registry.lock().unwrap().take();
-        if let Some(epoch) = found {
-            assert!(task.claim(epoch, Outcome::Woken));
+        if let Some(wait) = found {
+            assert!(task.claim(wait, Outcome::Woken));
         }
         worker.join().unwrap();
         assert_eq!(task.resumed.load(Relaxed), usize::from(found.is_some()));
@@ -282,7 +261,7 @@ fn a_waker_that_finds_the_wait_in_a_registry_never_loses_alone() {
 #[test]
 fn of_a_waker_and_a_canceller_one_ends_the_wait_whenever_it_begins() {
     check(|| {
-        let task = Arc::new(Task::running(Shield::Open));
+        let task = Arc::new(Task::running());
         let registry = Arc::new(Mutex::new(None));
         let worker = thread::spawn({
             let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
@@ -296,7 +275,7 @@ fn of_a_waker_and_a_canceller_one_ends_the_wait_whenever_it_begins() {
             }
         });
         let found = registry.lock().unwrap().take();
-        let woken = found.is_some_and(|epoch| task.claim(epoch, Outcome::Woken));
+        let woken = found.is_some_and(|wait| task.claim(wait, Outcome::Woken));
         let cancelled = canceller.join().unwrap();
         worker.join().unwrap();
         // It is cancelled as it begins, or once it is parked, unless its waker was first.

@@ -43,12 +43,12 @@ impl Waiter {
 
     /// The waiter: it enters itself in both, and is switched away from.
     fn wait(&self) {
-        let epoch = self.state.next_epoch();
-        self.frame.set(Some(epoch));
+        let wait = self.state.next(Shield::Open);
+        self.frame.set(Some(wait.epoch()));
         *self.registry.lock().unwrap() = true;
         *self.wheel.lock().unwrap() = true;
         self.stack.set(1);
-        if !self.state.park(epoch, Shield::Open) {
+        if !self.state.park(wait) {
             self.end_wait();
         }
     }

@@ -38,7 +38,6 @@ use crate::{
     dump::trace::{self, Trace},
     prim,
     stack::Stack,
-    task::state::Shield,
 };
 
 /// Why a fiber left its stack; what its worker is to do once off it.
@@ -46,10 +45,8 @@ use crate::{
 pub(crate) enum Suspend {
     /// Queue it behind all that is ready.
     Yield,
-    /// Park it in the wait of this number, unless that was won already.
-    Park(Shield, u32),
-    /// Begin a wait for the token and park it, unless the token is there.
-    ParkForToken(Shield),
+    /// Park it in the wait that it has noted, unless that is over already.
+    Park,
     /// Nothing: it was resumed to look at its own stack, and has.
     Looked,
 }

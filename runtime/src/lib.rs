@@ -64,9 +64,9 @@ pub mod time;
 mod timer;
 
 pub use blocking::blocking;
-pub use pool::{is_green, unblock};
 #[doc(hidden)]
 pub use pool::unblock_apart;
+pub use pool::{is_green, unblock};
 pub use runtime::run;
 
 /// Faults of the system, for the tests of this crate to inject. Not part of the public API.
@@ -97,7 +97,7 @@ pub mod model {
         task::{
             join::{Entry, Finish, JoinWord},
             slab::Slab,
-            state::{Claim, Outcome, Place, Reach, Shield, State},
+            state::{Claim, Outcome, Place, Reach, Shield, State, Wait},
         },
     };
 }

@@ -42,6 +42,7 @@ use std::{
     time::Instant,
 };
 
+pub use crate::task::state::Outcome;
 use crate::{
     cancel::{self, CAN_UNWIND, bound},
     fiber::Suspend,
@@ -57,11 +58,10 @@ use crate::{
     seam,
     task::{
         Header, TaskRef,
-        state::{Claim, Shield, State},
+        state::{Claim, Shield, State, Wait},
     },
     timer,
 };
-pub use crate::task::state::Outcome;
 
 /// What a green thread waits for, for dumps and metrics.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -189,8 +189,7 @@ impl OsThread {
 /// One wait of the calling thread. It lives on the waiter's stack and does not leave its thread.
 pub struct Waiter {
     who: Who,
-    epoch: u32,
-    shield: Shield,
+    wait: Wait,
 }
 
 /// Who waits. The pointer makes [`Waiter`] neither `Send` nor `Sync`.
@@ -213,7 +212,7 @@ impl Waiter {
     #[inline(always)]
     #[must_use]
     pub unsafe fn new(reason: WaitReason) -> Self {
-        Self::begin(reason, Header::shield)
+        Self::begin(reason, |task| task.state.next(task.shield()))
     }
 
     /// As [`new`](Self::new), for a wait that can end with an error: see [`wait_fallibly`](Self::wait_fallibly).
@@ -228,26 +227,25 @@ impl Waiter {
     #[inline(always)]
     #[must_use]
     pub unsafe fn fallible(reason: WaitReason) -> Self {
-        Self::begin(reason, Header::shield_of_fallible)
+        Self::begin(reason, |task| task.state.next(task.shield_of_fallible()))
     }
 
     #[inline(always)]
-    fn begin(reason: WaitReason, shield: impl FnOnce(&Header) -> Shield) -> Self {
+    fn begin(reason: WaitReason, next: impl FnOnce(&Header) -> Wait) -> Self {
         let Some((worker, task)) = current::worker_and_task() else { return Self::of_os_thread() };
         worker.assert_may_suspend();
         task.panic_if_caught();
         task.set_reason(reason);
         #[cfg(debug_assertions)]
         assert!(!task.started().in_wait.replace(true), "a wait inside a wait");
-        Self { who: Who::Task(task.ptr()), epoch: task.state.next_epoch(), shield: shield(task) }
+        Self { who: Who::Task(task.ptr()), wait: next(task) }
     }
 
     #[cold]
     fn of_os_thread() -> Self {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let shield = Shield::Shielded;
-        let epoch = thread.state.begin_wait(shield, false);
-        Self { who: Who::Thread(thread), epoch, shield }
+        let wait = thread.state.next(Shield::Shielded);
+        Self { who: Who::Thread(thread), wait }
     }
 
     /// What ends this wait: to be put in a registry.
@@ -255,8 +253,8 @@ impl Waiter {
     #[must_use]
     pub fn waker(&self) -> Waker {
         Waker(match &self.who {
-            Who::Task(task) => Target::Task(*task, self.epoch),
-            Who::Thread(thread) => Target::Thread(Arc::clone(thread), self.epoch),
+            Who::Task(task) => Target::Task(*task, self.wait.epoch()),
+            Who::Thread(thread) => Target::Thread(Arc::clone(thread), self.wait.epoch()),
         })
     }
 
@@ -275,7 +273,7 @@ impl Waiter {
         }
     }
 
-    /// Waits until the wait is claimed, or the deadline passes.
+    /// Waits until the wait is claimed, or the deadline passes. It is over then: nobody can claim it any more.
     ///
     /// Returns at once if it has been claimed already, or if the green thread is to end and may be cancelled. It is cancelled also when a
     /// bound of the thread passes, whatever the deadline; see `docs/cancellation.md`.
@@ -288,13 +286,13 @@ impl Waiter {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
         let task = unsafe { task.as_ref() };
-        if !task.state.is_simply_ahead(self.epoch) || task.runtime().is_draining() {
+        if !task.state.is_simply_ahead(self.wait) || task.runtime().is_draining() {
             return self.wait_with_care(deadline, CAN_UNWIND);
         }
         if let Some(deadline) = deadline {
             return timer::wait_until(self, deadline);
         }
-        task.suspend(Suspend::Park(self.shield, self.epoch));
+        self.suspend_task(task);
         let woken = task.state.outcome() == Some(Outcome::Woken);
         if woken { Outcome::Woken } else { self.outcome() }
     }
@@ -316,18 +314,24 @@ impl Waiter {
         self.state().outcome().expect("a parked task runs again only once its wait is won (S3 of `state.rs`)")
     }
 
+    #[inline(always)]
+    fn suspend_task(&self, task: &Header) {
+        task.started().wait.set(self.wait);
+        task.suspend(Suspend::Park);
+    }
+
     /// Suspends with no deadline and no look at the phase. For the timer, which has both seen to.
     pub(crate) fn suspend(&self) -> Outcome {
         if let Who::Task(task) = &self.who {
             // SAFETY: as in `wait`.
-            unsafe { task.as_ref() }.suspend(Suspend::Park(self.shield, self.epoch));
+            self.suspend_task(unsafe { task.as_ref() });
         }
         self.outcome()
     }
 
     #[cold]
     fn cancel(&self) -> Outcome {
-        let _ = self.state().claim(self.epoch, Outcome::Cancelled);
+        let _ = self.state().claim(self.wait.epoch(), Outcome::Cancelled);
         self.outcome()
     }
 
@@ -336,7 +340,7 @@ impl Waiter {
     #[cold]
     #[inline(never)]
     fn wait_with_care(&self, deadline: Option<Instant>, cancellable: bool) -> Outcome {
-        if let Some(outcome) = self.state().outcome_of(self.epoch) {
+        if let Some(outcome) = self.state().outcome_of(self.wait) {
             return outcome;
         }
         if !cancellable {
@@ -370,11 +374,8 @@ impl Waiter {
     /// Blocks an OS thread.
     fn block(&self, deadline: Option<Instant>) -> Outcome {
         let state = self.state();
-        if let Some(outcome) = state.outcome() {
-            return outcome;
-        }
-        // A failed `park` means that the wait is won already.
-        let _ = state.park(self.epoch, self.shield);
+        // A failed `park` means that the wait is over already.
+        let _ = state.park(self.wait);
         loop {
             if let Some(outcome) = state.outcome() {
                 return outcome;
@@ -385,7 +386,7 @@ impl Waiter {
             };
             let left = deadline.saturating_duration_since(seam::now());
             if left.is_zero() {
-                let _ = state.claim(self.epoch, Outcome::TimedOut);
+                let _ = state.claim(self.wait.epoch(), Outcome::TimedOut);
             } else {
                 prim::thread::park_timeout(left);
             }
@@ -397,8 +398,8 @@ impl Waiter {
     /// Ends a wait that shall not be waited for. `false`: it was claimed before.
     #[inline]
     pub fn abandon(&mut self) -> bool {
-        if self.state().outcome_of(self.epoch).is_none()
-            && self.state().claim(self.epoch, Outcome::Woken) != Claim::Lost
+        if !self.state().is_over(self.wait)
+            && self.state().claim(self.wait.epoch(), Outcome::Woken) != Claim::Lost
         {
             return true;
         }
@@ -408,24 +409,19 @@ impl Waiter {
     }
 }
 
+#[cfg(debug_assertions)]
 impl Drop for Waiter {
-    #[inline]
     fn drop(&mut self) {
-        #[cfg(debug_assertions)]
         if let Who::Task(task) = &self.who {
             // SAFETY: as in `state`.
             unsafe { task.as_ref() }.started().in_wait.set(false);
-        }
-        // A wait that was not waited for must not be claimed any more, nor the next one in its place.
-        if self.state().outcome_of(self.epoch).is_none() {
-            self.abandon();
         }
     }
 }
 
 impl fmt::Debug for Waiter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Waiter").field("epoch", &self.epoch).finish_non_exhaustive()
+        f.debug_struct("Waiter").field("epoch", &self.wait.epoch()).finish_non_exhaustive()
     }
 }
 
@@ -723,7 +719,8 @@ pub(crate) fn park() {
     }
     task.set_reason(WaitReason::Park);
     let shield = task.shield();
-    task.suspend(Suspend::ParkForToken(shield));
+    task.started().wait.set(task.state.next_for_token(shield));
+    task.suspend(Suspend::Park);
     task.panic_if_caught();
     if task.state.outcome() == Some(Outcome::Cancelled) && shield != Shield::Shielded {
         cancel::unwind();
@@ -738,20 +735,12 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
             return task.state.clear_token();
         }
         current::assert_may_suspend();
-        task.set_reason(WaitReason::Park);
-        let shield = task.shield();
-        let epoch = task.state.begin_wait(shield, true);
-        Waiter { who: Who::Task(task.ptr()), epoch, shield }
+        Waiter::begin(WaitReason::Park, |task| task.state.next_for_token(task.shield()))
     } else {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
-        let shield = Shield::Shielded;
-        let epoch = thread.state.begin_wait(shield, true);
-        Waiter { who: Who::Thread(thread), epoch, shield }
+        let wait = thread.state.next_for_token(Shield::Shielded);
+        Waiter { who: Who::Thread(thread), wait }
     };
-    // It may have come before the wait began; after that it ends the wait.
-    if waiter.state().take_token() {
-        return;
-    }
     if waiter.wait(deadline) == Outcome::Cancelled {
         cancel::unwind();
     }

@@ -446,16 +446,12 @@ impl Worker {
                     }
                     return;
                 }
-                Step::Suspended(park) => {
+                Step::Suspended(why) => {
                     self.settle(task);
                     // Before somebody else may own it.
                     self.hands.put_down();
-                    let parked = match park {
-                        Suspend::ParkForToken(shield) => task.state.park_for_token(shield),
-                        Suspend::Park(shield, epoch) => task.state.park(epoch, shield),
-                        Suspend::Yield | Suspend::Looked => false,
-                    };
-                    if parked {
+                    debug_assert_eq!(why, Suspend::Park, "a look is for `Fiber::look`");
+                    if task.state.park(task.started().wait.get()) {
                         // The reference stays with the parked task, for whoever wins its wait.
                         return;
                     }

@@ -40,7 +40,7 @@ use super::{
     join::JoinWord,
     local::Locals,
     slab::{ALIGN, BLOCK, Slab},
-    state::{Shield, State},
+    state::{Shield, State, Wait},
 };
 use crate::{
     cancel::{self, Bound, CAN_UNWIND, Cancelled},
@@ -122,6 +122,8 @@ pub(crate) struct Started {
     /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
     /// [`Header::unwinding`]. In one, so that both are written at once.
     settled: Cell<u64>,
+    /// That in which its worker is to park it.
+    pub(crate) wait: Cell<Wait>,
     /// Whether a wait of it is to come or under way; for one inside it would have the same number.
     #[cfg(debug_assertions)]
     pub(crate) in_wait: Cell<bool>,
@@ -147,6 +149,7 @@ impl Started {
             shields: Cell::new(0),
             bound: Cell::new(None),
             settled: Cell::new(0),
+            wait: Cell::new(Wait::NONE),
             #[cfg(debug_assertions)]
             in_wait: Cell::new(false),
             blocks: Cell::new(0),

@@ -14,7 +14,7 @@
 //! # States
 //!
 //! ```text
-//!              1 park, park_for_token
+//!              1 park
 //!   ACTIVE ─────────────────────────────▶ PARKED
 //!     │  ▲                                   │
 //!     │  └───────────────────────────────────┘
@@ -29,8 +29,8 @@
 //! Beside the place stands the *outcome* of the latest wait: `PENDING` from its beginning until a claim, and
 //! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A wait begins as its task is parked: one step for both. But its number, the *epoch*, is
 //! known before, and so wakers that name it may be registered before. A claim that comes while the task is still `ACTIVE` (it has not switched
-//! away yet) begins the wait and ends it; `park` then fails and the task goes on. Waits for the token, and those of OS threads, begin earlier, by
-//! [`State::begin_wait`].
+//! away yet) begins the wait and ends it; `park` then fails and the task goes on. A wait that is given up before it began needs no step at all, if its wakers
+//! are in no registry any more.
 //!
 //! The *token* of `park` and `unpark` is a bit of the word too. `leave_token` sets it, unless the task is in a wait for just that: then
 //! it ends the wait, and the token is used up. A stray `unpark` thus never ends a wait for a lock or a socket, and no such
@@ -56,13 +56,12 @@
 //!
 //! | write | read | what becomes visible |
 //! |---|---|---|
-//! | `park`, `park_for_token` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
-//! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of` (Acquire) | what the waker wrote before it woke |
-//! | `leave_token` (Release) | `take_token`, `park_for_token`'s failure (Acquire) | what happened before `unpark` |
+//! | `park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
+//! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of`, `is_over` (Acquire) | what the waker wrote before it woke |
+//! | `leave_token` (Release) | `clear_token`, `park_with_care` (Acquire) | what happened before `unpark` |
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
 //!
-//! `begin_wait` is Relaxed: the new epoch reaches claimers through the registry in which the waker is put. It is a
-//! read-modify-write only because of the bits that others set. For S6 the order of steps on the one word is enough.
+//! The number of a wait reaches its claimers through the registry in which the waker is put. For S6 the order of steps on the one word is enough.
 //!
 //! # Rejected
 //!
@@ -91,7 +90,7 @@ const PARKED: u64 = 1;
 const FINISHED: u64 = 2;
 const PLACE: u64 = 0b11;
 
-/// The wait is under way. Never set outside `park` or `begin_wait` .. `claim`.
+/// The wait is under way. Never set outside `park` .. `claim`.
 const PENDING: u64 = 0;
 const WOKEN: u64 = 1 << 2;
 const TIMED_OUT: u64 = 2 << 2;
@@ -142,26 +141,16 @@ impl Outcome {
 
 /// Whether a wait may be cancelled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u64)]
 pub enum Shield {
     /// It may.
-    Open,
+    Open = 0,
     /// It may not: the task asked for it.
-    Shielded,
+    Shielded = SHIELDED,
     /// It may not: the task has begun to unwind. It may have caught that since.
-    Believed,
+    Believed = SHIELDED | BELIEVED,
     /// It may not: the task may be unwinding, which cannot be told. It is cancelled when a runtime cannot end otherwise.
-    Doubtful,
-}
-
-impl Shield {
-    const fn bits(self) -> u64 {
-        match self {
-            Self::Open => 0,
-            Self::Shielded => SHIELDED,
-            Self::Believed => SHIELDED | BELIEVED,
-            Self::Doubtful => SHIELDED | DOUBTFUL,
-        }
-    }
+    Doubtful = SHIELDED | DOUBTFUL,
 }
 
 /// Which waits a cancellation ends.
@@ -209,6 +198,40 @@ pub enum Claim {
     Parked,
 }
 
+/// One wait of a task: its number, and whether it may be cancelled. It is what the word is while it is under way and the task has not switched away, but for what
+/// one wait hands on to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait(u64);
+
+impl Wait {
+    /// No wait.
+    pub(crate) const NONE: Self = Self(0);
+
+    /// The number, which wakers name.
+    #[inline]
+    #[must_use]
+    pub fn epoch(self) -> u32 {
+        State::epoch(self.0)
+    }
+
+    /// What `word` becomes as the wait begins: the task is parked, or the wait is over at once.
+    fn beginning_in(self, word: u64) -> u64 {
+        if self.0 & FOR_TOKEN != 0 && word & TOKEN != 0 {
+            self.0 | word & KEPT & !TOKEN | WOKEN
+        } else if word & CANCEL != 0 && self.0 & SHIELDED == 0 {
+            self.0 | word & KEPT | CANCELLED
+        } else {
+            self.0 | word & KEPT | PARKED
+        }
+    }
+
+    /// Whether `word` says that it is over. It is that of the latest wait or the next.
+    #[inline]
+    fn is_over_in(self, word: u64) -> bool {
+        (word ^ self.0) & EPOCH == 0 && word & OUTCOME != PENDING
+    }
+}
+
 /// The word. See the module.
 pub struct State(AtomicU64);
 
@@ -226,85 +249,55 @@ impl State {
         self.0.store(FINISHED | WOKEN, Relaxed);
     }
 
-    /// Begins a wait and returns its epoch, which wakers must name. Owner only, while running.
-    #[inline]
-    pub fn begin_wait(&self, shield: Shield, for_token: bool) -> u32 {
-        let word = self.0.load(Relaxed) & !KEPT;
-        let next = Self::next_wait(word, shield, for_token);
-        // Others may only set the token bit and the cancel bit meanwhile (S1), which an addition leaves as they are. The epoch is left out of
-        // the subtraction: it grows by one in any case.
-        let step = (1 << EPOCH_SHIFT | next & !EPOCH) - (word & !EPOCH);
-        self.0.fetch_add(step, Relaxed);
-        Self::epoch(next)
-    }
-
     /// The word of the wait after `word`'s, still active, without what is kept.
     #[inline]
     fn next_wait(word: u64, shield: Shield, for_token: bool) -> u64 {
         debug_assert_eq!(word & PLACE, ACTIVE);
-        debug_assert_ne!(word & OUTCOME, PENDING, "a wait inside a wait");
+        debug_assert_ne!(word & OUTCOME, PENDING);
         let epoch = u64::from(Self::epoch(word).wrapping_add(1)) << EPOCH_SHIFT;
         let for_token = if for_token { FOR_TOKEN } else { 0 };
-        epoch | shield.bits() | for_token | PENDING | ACTIVE
+        epoch | shield as u64 | for_token | PENDING | ACTIVE
     }
 
-    /// The number of the next wait, which wakers may name before it has begun. Owner only.
+    /// The next wait, which wakers may name before it has begun. Owner only.
     #[inline]
     #[must_use]
-    pub fn next_epoch(&self) -> u32 {
-        Self::epoch(self.0.load(Relaxed)).wrapping_add(1)
+    pub fn next(&self, shield: Shield) -> Wait {
+        Wait(Self::next_wait(self.0.load(Relaxed) & !KEPT, shield, false))
     }
 
-    /// Parks the task in wait number `epoch`, which begins unless it has, once its worker is off its stack. `false`: the wait is over already, resume it.
+    /// As `next`, for the token.
     #[inline]
     #[must_use]
-    pub fn park(&self, epoch: u32, shield: Shield) -> bool {
+    pub fn next_for_token(&self, shield: Shield) -> Wait {
+        Wait(Self::next_wait(self.0.load(Relaxed) & !KEPT, shield, true))
+    }
+
+    /// Parks the task in a wait, which begins unless it has, once its worker is off its stack. `false`: it is over already, because it was claimed, the task is to
+    /// end, or the token that it is for was there and is taken; resume the task.
+    #[inline]
+    #[must_use]
+    pub fn park(&self, wait: Wait) -> bool {
         let mut word = self.0.load(Relaxed);
-        loop {
-            let next = if Self::epoch(word) != epoch {
-                let is_cancelled = word & CANCEL != 0 && shield == Shield::Open;
-                let place = if is_cancelled { CANCELLED } else { PARKED };
-                Self::next_wait(word & !KEPT, shield, false) | word & KEPT | place
-            } else if word & OUTCOME == PENDING {
-                word | PARKED
-            } else {
-                return false;
-            };
-            match self.0.compare_exchange_weak(word, next, Release, Relaxed) {
-                Ok(_) => return next & PLACE == PARKED,
-                Err(now) => word = now,
-            }
-        }
-    }
-
-    /// Begins a wait for the token and parks the task, once its worker is off its stack. `false`: the token was there
-    /// and is taken, or the wait was cancelled as it began; resume it.
-    #[inline]
-    #[must_use]
-    pub fn park_for_token(&self, shield: Shield) -> bool {
-        let mut word = self.0.load(Relaxed);
-        while word & KEPT == 0 {
-            let parked = Self::next_wait(word, shield, true) | PARKED;
-            match self.0.compare_exchange_weak(word, parked, AcqRel, Relaxed) {
+        while (word ^ wait.0) & EPOCH != 0 && word & (CANCEL | TOKEN) == 0 {
+            match self.0.compare_exchange_weak(word, wait.0 | word & KEPT | PARKED, Release, Relaxed) {
                 Ok(_) => return true,
                 Err(now) => word = now,
             }
         }
-        self.park_for_token_with_care(word, shield)
+        self.park_with_care(word, wait)
     }
 
-    /// As `park_for_token`, where something came in between.
+    /// As `park`, where something came before.
     #[cold]
-    fn park_for_token_with_care(&self, mut word: u64, shield: Shield) -> bool {
+    fn park_with_care(&self, mut word: u64, wait: Wait) -> bool {
         loop {
-            let wait = Self::next_wait(word & !KEPT, shield, true) | word & KEPT;
-            let next = if word & TOKEN != 0 {
-                // A wait that was over as it began: what came of an earlier one must not be taken for what came of this.
-                word & !(TOKEN | OUTCOME) | WOKEN
-            } else if word & CANCEL != 0 && shield == Shield::Open {
-                wait | CANCELLED
+            let next = if (word ^ wait.0) & EPOCH != 0 {
+                wait.beginning_in(word)
+            } else if word & OUTCOME == PENDING {
+                word | PARKED
             } else {
-                wait | PARKED
+                return false;
             };
             match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
                 Ok(_) => return next & PLACE == PARKED,
@@ -313,10 +306,22 @@ impl State {
         }
     }
 
-    /// Tries to end wait number `epoch` with `outcome`, which may not have begun.
+    /// Tries to end wait number `epoch`, which may not have begun, with `outcome`.
     #[inline]
     pub fn claim(&self, epoch: u32, outcome: Outcome) -> Claim {
         let mut word = self.0.load(Relaxed);
+        while word & (EPOCH | OUTCOME) == u64::from(epoch) << EPOCH_SHIFT | PENDING {
+            match self.end_wait(word, outcome) {
+                Ok(claim) => return claim,
+                Err(now) => word = now,
+            }
+        }
+        self.claim_ahead(word, epoch, outcome)
+    }
+
+    /// As `claim`, of a wait that has not begun, or is over.
+    #[cold]
+    fn claim_ahead(&self, mut word: u64, epoch: u32, outcome: Outcome) -> Claim {
         loop {
             let ended = if word & (EPOCH | OUTCOME) == u64::from(epoch) << EPOCH_SHIFT | PENDING {
                 self.end_wait(word, outcome)
@@ -384,12 +389,12 @@ impl State {
         self.0.load(Relaxed) & KEPT != 0
     }
 
-    /// Whether wait number `epoch` is not over, and not limited. Owner only.
+    /// Whether a wait, the latest or the next, is not over, and not limited. Owner only.
     #[inline]
     #[must_use]
-    pub fn is_simply_ahead(&self, epoch: u32) -> bool {
+    pub fn is_simply_ahead(&self, wait: Wait) -> bool {
         let word = self.0.load(Relaxed);
-        word & (CANCEL | BOUND) == 0 && (Self::epoch(word) != epoch || word & OUTCOME == PENDING)
+        word & (CANCEL | BOUND) == 0 && !wait.is_over_in(word)
     }
 
     /// Leaves the token, or ends the wait for it.
@@ -424,17 +429,6 @@ impl State {
         self.0.fetch_and(!TOKEN, Acquire);
     }
 
-    /// Takes the token if it is there. Owner only.
-    #[inline]
-    #[must_use]
-    pub fn take_token(&self) -> bool {
-        if !self.has_token() {
-            return false;
-        }
-        self.clear_token();
-        true
-    }
-
     /// Sets the outcome of the pending wait in `word`.
     #[inline]
     fn end_wait(&self, word: u64, outcome: Outcome) -> Result<Claim, u64> {
@@ -443,12 +437,19 @@ impl State {
         Ok(if word & PLACE == PARKED { Claim::Parked } else { Claim::Running })
     }
 
-    /// How wait number `epoch`, the latest or the next, ended. `None`: it has not.
+    /// Whether a wait, the latest or the next, has ended.
     #[inline]
     #[must_use]
-    pub fn outcome_of(&self, epoch: u32) -> Option<Outcome> {
+    pub fn is_over(&self, wait: Wait) -> bool {
+        wait.is_over_in(self.0.load(Acquire))
+    }
+
+    /// How a wait, the latest or the next, ended. `None`: it has not.
+    #[inline]
+    #[must_use]
+    pub fn outcome_of(&self, wait: Wait) -> Option<Outcome> {
         let word = self.0.load(Acquire);
-        if Self::epoch(word) == epoch { Self::outcome_in(word) } else { None }
+        if wait.is_over_in(word) { Self::outcome_in(word) } else { None }
     }
 
     /// How the latest wait ended, or `None` while it is under way.
