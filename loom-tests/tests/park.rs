@@ -7,7 +7,7 @@
 //! # Fails when
 //!
 //! - the exchange in `park` is Relaxed, or that in `end_wait` is Release: the claimer runs a stack that it does not see;
-//! - the exchange in `park_with_care` is Release, `fetch_and` in `clear_token` is Relaxed, or either exchange in `leave_token` has no
+//! - `fetch_and` in `clear_token` or the load in `outcome` is Relaxed, or either exchange in `leave_token` has no
 //!   Release: what was written before `unpark` is not seen after the `park` that took the token;
 //! - `leave_token` does nothing if the token is there: as the latter;
 //! - `park` stores instead of exchanging: a token is lost.

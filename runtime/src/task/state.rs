@@ -58,7 +58,7 @@
 //! |---|---|---|
 //! | `park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
 //! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of`, `is_over` (Acquire) | what the waker wrote before it woke |
-//! | `leave_token` (Release) | `clear_token`, `park_with_care` (Acquire) | what happened before `unpark` |
+//! | `leave_token` (Release) | `clear_token`; after `park` has taken it, `outcome` (Acquire) | what happened before `unpark` |
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
 //!
 //! The number of a wait reaches its claimers through the registry in which the waker is put. For S6 the order of steps on the one word is enough.
@@ -299,7 +299,7 @@ impl State {
             } else {
                 return false;
             };
-            match self.0.compare_exchange_weak(word, next, AcqRel, Relaxed) {
+            match self.0.compare_exchange_weak(word, next, Release, Relaxed) {
                 Ok(_) => return next & PLACE == PARKED,
                 Err(now) => word = now,
             }
