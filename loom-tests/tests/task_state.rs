@@ -11,7 +11,7 @@
 //! - `park` stores instead of exchanging, or does not see that the wait is over already: a claim is lost;
 //! - `park` does not look at the cancel bit: the cancellation is lost;
 //! - the exchange of `claim` that comes before the wait is Relaxed, or Acquire: the task does not see what the waker wrote;
-//! - `claim` ignores the epoch: an older claim ends the next wait;
+//! - `claim` ignores the epoch, or leaves it as it is where the wait has not begun: an older claim ends the next wait;
 //! - `park`, or the exchange of `claim` that comes before the wait, does not keep the token bit: a token is lost;
 //! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
 
@@ -208,6 +208,28 @@ fn a_claim_of_an_older_wait_leaves_the_next_alone() {
         assert_eq!(task.state.outcome(), None, "the second wait goes on");
         assert_eq!(task.state.place(), Place::Parked);
         assert_eq!(task.state.claim(first.epoch().wrapping_add(1), Outcome::Woken), Claim::Parked);
+    });
+}
+
+/// The next wait has the same number, unless the waker came first (W1 of `park.rs`).
+#[test]
+fn a_waker_that_was_taken_back_leaves_the_next_wait_alone() {
+    check(|| {
+        let task = Arc::new(Task::running());
+        let registry = Arc::new(Mutex::new(None));
+        let waker = thread::spawn({
+            let (task, registry) = (Arc::clone(&task), Arc::clone(&registry));
+            move || {
+                let mut locked = registry.lock().unwrap();
+                let found: Option<Wait> = locked.take();
+                found.is_some_and(|wait| task.state.claim(wait.epoch(), Outcome::Woken) == Claim::Running)
+            }
+        });
+        *registry.lock().unwrap() = Some(task.state.next(Shield::Open));
+        let taken_back = registry.lock().unwrap().take().is_some();
+        assert!(task.state.park(task.state.next(Shield::Open)));
+        assert_eq!(waker.join().unwrap(), !taken_back);
+        assert_eq!((task.state.place(), task.state.outcome()), (Place::Parked, None));
     });
 }
 

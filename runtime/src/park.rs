@@ -20,7 +20,8 @@
 //! # Invariants
 //!
 //! - **W1** A claim is made under the lock of the registry that holds the waker, and the waiter takes itself off every registry,
-//!   under its lock, before its frame ends. So a claim never reaches a task that is gone.
+//!   under its lock, before its frame ends and before its thread makes another waiter, which has the same number if this wait was never claimed. So a claim
+//!   never reaches a task that is gone, nor another wait.
 //! - **W2** A won claim is scheduled exactly once, after the lock was released; until then the task cannot run on, so it needs no
 //!   reference of its own.
 //!
@@ -204,7 +205,7 @@ impl Waiter {
     /// # Safety
     ///
     /// The waiter is used and dropped by the green thread, or OS thread, that made it (a thread-local of the worker would hand it to another),
-    /// and that thread begins no other wait and enters no [`no_suspend`](crate::thread::no_suspend) before.
+    /// and that thread makes no other waiter and enters no [`no_suspend`](crate::thread::no_suspend) before this one's wakers are in no registry any more (W1).
     ///
     /// # Panics
     ///
@@ -258,12 +259,6 @@ impl Waiter {
         })
     }
 
-    /// Whether it is `task` that waits.
-    #[inline]
-    pub(crate) fn is_of(&self, task: &Header) -> bool {
-        matches!(self.who, Who::Task(me) if me == task.ptr())
-    }
-
     #[inline]
     fn state(&self) -> &State {
         match &self.who {
@@ -283,6 +278,13 @@ impl Waiter {
     /// Parks the green thread; blocks an OS thread outside the runtime.
     #[inline(always)]
     pub fn wait(&mut self, deadline: Option<Instant>) -> Outcome {
+        let outcome = self.wait_until(deadline);
+        self.note_end();
+        outcome
+    }
+
+    #[inline(always)]
+    fn wait_until(&self, deadline: Option<Instant>) -> Outcome {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
         let task = unsafe { task.as_ref() };
@@ -305,7 +307,22 @@ impl Waiter {
     /// As [`wait`](Self::wait).
     #[inline(always)]
     pub fn wait_fallibly(&mut self, deadline: Option<Instant>) -> Outcome {
-        if CAN_UNWIND { self.wait(deadline) } else { self.wait_with_care(deadline, true) }
+        if CAN_UNWIND {
+            return self.wait(deadline);
+        }
+        let outcome = self.wait_with_care(deadline, true);
+        self.note_end();
+        outcome
+    }
+
+    /// The green thread may wait for something else. Checked in debug builds only.
+    #[inline(always)]
+    fn note_end(&self) {
+        #[cfg(debug_assertions)]
+        if let Who::Task(task) = &self.who {
+            // SAFETY: as in `state`.
+            unsafe { task.as_ref() }.started().in_wait.set(false);
+        }
     }
 
     /// How the wait ended.
@@ -394,28 +411,10 @@ impl Waiter {
     }
 }
 
-impl Waiter {
-    /// Ends a wait that shall not be waited for. `false`: it was claimed before.
-    #[inline]
-    pub fn abandon(&mut self) -> bool {
-        if !self.state().is_over(self.wait)
-            && self.state().claim(self.wait.epoch(), Outcome::Woken) != Claim::Lost
-        {
-            return true;
-        }
-        // Somebody else has ended it: what they did before becomes visible here, since they will not wake us again.
-        let _ = self.state().outcome();
-        false
-    }
-}
-
 #[cfg(debug_assertions)]
 impl Drop for Waiter {
     fn drop(&mut self) {
-        if let Who::Task(task) = &self.who {
-            // SAFETY: as in `state`.
-            unsafe { task.as_ref() }.started().in_wait.set(false);
-        }
+        self.note_end();
     }
 }
 
@@ -738,6 +737,9 @@ pub(crate) fn park_until(deadline: Option<Instant>) {
         Waiter::begin(WaitReason::Park, |task| task.state.next_for_token(task.shield()))
     } else {
         let thread = OsThread::current().unwrap_or_else(OsThread::transient);
+        if thread.state.has_token() {
+            return thread.state.clear_token();
+        }
         let wait = thread.state.next_for_token(Shield::Shielded);
         Waiter { who: Who::Thread(thread), wait }
     };

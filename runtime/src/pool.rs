@@ -23,7 +23,7 @@ use crate::{
     seam,
 };
 
-/// As many calls may block at once; more wait in a queue.
+/// As many calls of [`unblock`] may block at once; more wait in a queue.
 const MAX_THREADS: usize = 512;
 
 /// After so long without work a thread ends.
@@ -43,10 +43,14 @@ struct State {
     jobs: VecDeque<Job>,
     threads: usize,
     idle: usize,
+    /// How many have a thread of their own.
+    apart: usize,
 }
 
-static POOL: Pool =
-    Pool { state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0 }), work: Condvar::new() };
+static POOL: Pool = Pool {
+    state: Mutex::new(State { jobs: VecDeque::new(), threads: 0, idle: 0, apart: 0 }),
+    work: Condvar::new(),
+};
 
 impl Pool {
     /// Queues a job and sees to it that a thread will take it. `false`: there is none, and none could be started.
@@ -55,16 +59,28 @@ impl Pool {
         self.ensure_thread()
     }
 
-    /// Queues a job as the next one, and starts a thread that takes one job.
+    /// Starts a thread for a job; if there can be none, it is the next one in the queue.
     fn submit_apart(&'static self, job: Job) -> bool {
-        self.state.lock().jobs.push_front(job);
-        let take_one = || {
-            let job = self.state.lock().jobs.pop_front();
-            if let Some(job) = job {
-                job();
-            }
+        let slot = Arc::new(Mutex::new(Some(job)));
+        let theirs = Arc::clone(&slot);
+        let take = move || {
+            let job = theirs.lock().take();
+            // Before it is seen to be done.
+            drop(theirs);
+            job.into_iter().for_each(|job| job());
+            self.state.lock().apart -= 1;
         };
-        std::thread::Builder::new().name("sward-apart".into()).spawn(take_one).is_ok() || self.ensure_thread()
+        self.state.lock().apart += 1;
+        if std::thread::Builder::new().name("sward-apart".into()).spawn(take).is_ok() {
+            return true;
+        }
+        let mut state = self.state.lock();
+        state.apart -= 1;
+        if let Some(job) = slot.lock().take() {
+            state.jobs.push_front(job);
+        }
+        drop(state);
+        self.ensure_thread()
     }
 
     fn ensure_thread(&'static self) -> bool {
@@ -119,8 +135,8 @@ pub struct PoolMetrics {
 
 /// Whether no call is under way or waits for an OS thread.
 pub(crate) fn is_idle() -> bool {
-    let metrics = metrics();
-    metrics.queued == 0 && metrics.idle == metrics.threads
+    let state = POOL.state.lock();
+    state.jobs.is_empty() && state.idle == state.threads && state.apart == 0
 }
 
 pub(crate) fn metrics() -> PoolMetrics {

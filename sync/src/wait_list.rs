@@ -361,7 +361,7 @@ pub(crate) fn wait_with<S>(
 ) -> Option<usize> {
     // Released before the closures are dropped, if there cannot be a wait: they may own what takes locks when it is dropped.
     let mut locked = locked;
-    // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
+    // SAFETY: used up in this function; nothing that it calls meanwhile makes another.
     let mut waiter = unsafe { Waiter::new(wait.reason) };
     let entry = Entry::new(&waiter, wait.ask);
     // SAFETY: as above.

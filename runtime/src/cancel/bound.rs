@@ -1,7 +1,7 @@
 //! Bounds: limits to the waits inside one call. What a deadline scope and a [`Token`](super::Token) that binds a call have in common.
 //!
 //! A bound lives in the frame of [`within`], and the bounds of one thread, green or not, form a chain from the innermost outwards. A
-//! wait looks at them as it begins: the earliest deadline among them limits it, and each token is told which wait to end. When a bound
+//! wait looks at them before it begins: the earliest deadline among them limits it, and each token is told which wait to end. When a bound
 //! is due the wait ends as [`Outcome::Cancelled`], its primitive takes itself off every list and calls [`unwind`](super::unwind),
 //! and the frame of the outermost bound that is due catches the unwinding. A thread without bounds pays nothing for them: the look is
 //! part of one that every wait takes at the word of its task (`BOUND` in `task/state.rs`).
@@ -279,7 +279,7 @@ impl Slot {
         Arc::new(Self { outcome, state: Mutex::new(State { cancelled: false, waker: None }) })
     }
 
-    /// A wait begins, to be ended by [`cancel`](Self::cancel). `false`: that has been called already.
+    /// A wait is about to begin, to be ended by [`cancel`](Self::cancel). `false`: that has been called already.
     ///
     /// It calls [`leave`](Self::leave) before its frame ends.
     #[must_use]

@@ -25,7 +25,8 @@
 //! # Invariants
 //!
 //! - **X2** After the gate closed, new tasks come from tasks only.
-//! - **X3** If all have stopped, a wait that began before `DRAINING` was seen in X1, and one that begins after it sees the phase. If not, each task that has started, and
+//! - **X3** If all have stopped, a wait that began before `DRAINING` was seen in X1, and before one that begins after it its task has seen the phase: no worker
+//!   stops between that look and `State::park`. If not, each task that has started, and
 //!   each that a worker has its hands on, is cancelled as a whole, which no wait of it escapes (S6 of `state.rs`); any other starts on a worker that saw `STOPPING`
 //!   before or the phase after it (T3 of `hands.rs`). None is missed.
 //! - **X7** A wait is doubtful if another task of its worker was suspended in the middle of its unwinding as it began, and so may be what its own task was taken for. All that

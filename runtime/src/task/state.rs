@@ -51,6 +51,7 @@
 //! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
 //! - **S6** The cancel bit is never cleared before the end. Once it is set, no open wait stays `PENDING` that was begun before (its canceller claims
 //!   it) or begins after (its owner sees the bit).
+//! - **S7** A wait is `PENDING` only while its task is parked: both come and go in one step.
 //!
 //! # Orderings
 //!
@@ -198,8 +199,8 @@ pub enum Claim {
     Parked,
 }
 
-/// One wait of a task: its number, and whether it may be cancelled. It is what the word is while it is under way and the task has not switched away, but for what
-/// one wait hands on to the next.
+/// One wait of a task: its number, and whether it may be cancelled. But for the place, and what one wait hands on to the next, it is the word while the wait is
+/// under way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Wait(u64);
 
@@ -273,7 +274,7 @@ impl State {
         Wait(Self::next_wait(self.0.load(Relaxed) & !KEPT, shield, true))
     }
 
-    /// Parks the task in a wait, which begins unless it has, once its worker is off its stack. `false`: it is over already, because it was claimed, the task is to
+    /// Parks the task in its next wait, once its worker is off its stack. `false`: it is over already, because it was claimed, the task is to
     /// end, or the token that it is for was there and is taken; resume the task.
     #[inline]
     #[must_use]
@@ -291,19 +292,14 @@ impl State {
     /// As `park`, where something came before.
     #[cold]
     fn park_with_care(&self, mut word: u64, wait: Wait) -> bool {
-        loop {
-            let next = if (word ^ wait.0) & EPOCH != 0 {
-                wait.beginning_in(word)
-            } else if word & OUTCOME == PENDING {
-                word | PARKED
-            } else {
-                return false;
-            };
+        while (word ^ wait.0) & EPOCH != 0 {
+            let next = wait.beginning_in(word);
             match self.0.compare_exchange_weak(word, next, Release, Relaxed) {
                 Ok(_) => return next & PLACE == PARKED,
                 Err(now) => word = now,
             }
         }
+        false
     }
 
     /// Tries to end wait number `epoch`, which may not have begun, with `outcome`.
@@ -312,7 +308,7 @@ impl State {
         let mut word = self.0.load(Relaxed);
         while word & (EPOCH | OUTCOME) == u64::from(epoch) << EPOCH_SHIFT | PENDING {
             match self.end_wait(word, outcome) {
-                Ok(claim) => return claim,
+                Ok(()) => return Claim::Parked,
                 Err(now) => word = now,
             }
         }
@@ -324,7 +320,7 @@ impl State {
     fn claim_ahead(&self, mut word: u64, epoch: u32, outcome: Outcome) -> Claim {
         loop {
             let ended = if word & (EPOCH | OUTCOME) == u64::from(epoch) << EPOCH_SHIFT | PENDING {
-                self.end_wait(word, outcome)
+                self.end_wait(word, outcome).map(|()| Claim::Parked)
             } else if Self::epoch(word).wrapping_add(1) == epoch {
                 let over = u64::from(epoch) << EPOCH_SHIFT | word & KEPT | outcome.bits() | ACTIVE;
                 self.0.compare_exchange_weak(word, over, AcqRel, Relaxed).map(|_| Claim::Running)
@@ -347,7 +343,7 @@ impl State {
                 return Claim::Lost;
             }
             match self.end_wait(word, Outcome::Cancelled) {
-                Ok(claim) => return claim,
+                Ok(()) => return Claim::Parked,
                 Err(now) => word = now,
             }
         }
@@ -403,7 +399,7 @@ impl State {
         let mut word = self.0.load(Relaxed);
         loop {
             let left = if word & (OUTCOME | FOR_TOKEN) == PENDING | FOR_TOKEN {
-                self.end_wait(word, Outcome::Woken)
+                self.end_wait(word, Outcome::Woken).map(|()| Claim::Parked)
             } else {
                 // Even if it is there already: what happened before this call must become visible.
                 let left = self.0.compare_exchange_weak(word, word | TOKEN, Release, Relaxed);
@@ -429,12 +425,12 @@ impl State {
         self.0.fetch_and(!TOKEN, Acquire);
     }
 
-    /// Sets the outcome of the pending wait in `word`.
+    /// Sets the outcome of the wait that is under way in `word`: its task is parked (S7).
     #[inline]
-    fn end_wait(&self, word: u64, outcome: Outcome) -> Result<Claim, u64> {
+    fn end_wait(&self, word: u64, outcome: Outcome) -> Result<(), u64> {
+        debug_assert_eq!(word & PLACE, PARKED);
         let next = word & !(PLACE | OUTCOME) | ACTIVE | outcome.bits();
-        self.0.compare_exchange_weak(word, next, AcqRel, Relaxed)?;
-        Ok(if word & PLACE == PARKED { Claim::Parked } else { Claim::Running })
+        self.0.compare_exchange_weak(word, next, AcqRel, Relaxed).map(drop)
     }
 
     /// Whether a wait, the latest or the next, has ended.

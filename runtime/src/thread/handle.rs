@@ -26,6 +26,9 @@ use crate::{
     },
 };
 
+/// What whoever would wait for ever panics with.
+const JOINS_ITSELF: &str = "a green thread cannot join itself";
+
 /// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
 pub(crate) struct Joiner<T> {
     /// A green one.
@@ -74,9 +77,9 @@ impl<T> Joiner<T> {
         if self.withdraw() || task.join.is_finished() {
             return true;
         }
-        // SAFETY: used up in this function, which begins no other wait.
+        assert!(current::task().is_none_or(|me| me.ptr() != task.ptr()), "{JOINS_ITSELF}");
+        // SAFETY: used up in this function, which makes no other.
         let mut waiter = unsafe { Waiter::new(WaitReason::Join) };
-        assert!(!waiter.is_of(task), "a green thread cannot join itself");
         // SAFETY: the slot is ours until `join.wait` announces it (J1).
         unsafe { *task.joiner.get() = Some(waiter.waker()) };
         let outcome = if task.join.wait() { waiter.wait(deadline) } else { Outcome::Woken };
@@ -128,7 +131,9 @@ impl<T> Joiner<T> {
         let task = self.task();
         if !task.join.is_finished() && !self.withdraw() {
             // SAFETY: a foreign waker needs no frame.
-            if unsafe { self.ending().announce(Waker::foreign(waker.clone()), JoinWord::enter_polled) } {
+            let announced =
+                unsafe { self.ending().announce(Waker::foreign(waker.clone()), JoinWord::enter_polled) };
+            if announced.unwrap_or_else(|why| panic!("{why}")) {
                 return Poll::Pending;
             }
         }
@@ -161,7 +166,7 @@ impl Ending<'_> {
 
     /// Takes back the waker of a handle that was polled as a future, if there is one: who asks last is woken. `true`: the end has come meanwhile.
     ///
-    /// To be called before a wait begins: the waker's destructor is foreign code, which may wait.
+    /// To be called before there is a [`Waiter`]: the waker's destructor is foreign code, which may wait.
     #[inline]
     #[expect(clippy::must_use_candidate, reason = "`enter` finds out too")]
     pub fn withdraw(self) -> bool {
@@ -186,16 +191,15 @@ impl Ending<'_> {
 
     /// Lets it claim `waker`. `false`: it has come, and will not.
     ///
-    /// # Panics
+    /// # Errors
     ///
-    /// If the waker is of the green thread itself, or another waits already: a `select`, or a poll whose waker was not
-    /// [withdrawn](Self::withdraw).
+    /// What to panic with, once the waker is in no registry any more (W1 of `park.rs`): it is of the green thread itself, or another waits already: a `select`, or a
+    /// poll whose waker was not [withdrawn](Self::withdraw).
     ///
     /// # Safety
     ///
-    /// If this returns `true`, [`leave`](Self::leave) is called before the frame of the waker's [`Waiter`] ends, if it is of one.
-    #[must_use]
-    pub unsafe fn enter(self, waker: Waker) -> bool {
+    /// If this returns `Ok(true)`, [`leave`](Self::leave) is called before the waker's thread makes another [`Waiter`], if it is of one.
+    pub unsafe fn enter(self, waker: Waker) -> std::result::Result<bool, &'static str> {
         // SAFETY: the caller's contract.
         unsafe { self.announce(waker, JoinWord::enter) }
     }
@@ -205,12 +209,18 @@ impl Ending<'_> {
     /// # Safety
     ///
     /// As `enter`, unless the step is `enter_polled` and the waker is a foreign one.
-    unsafe fn announce(self, waker: Waker, enter: fn(&JoinWord) -> bool) -> bool {
+    unsafe fn announce(
+        self,
+        waker: Waker,
+        enter: fn(&JoinWord) -> bool,
+    ) -> std::result::Result<bool, &'static str> {
         let Self(task) = self;
-        assert!(!waker.is_of(task), "a green thread cannot join itself");
+        if waker.is_of(task) {
+            return Err(JOINS_ITSELF);
+        }
         match task.join.begin_entry() {
-            Entry::Finished => return false,
-            Entry::Taken => panic!("a green thread can be joined by one `select` at a time"),
+            Entry::Finished => return Ok(false),
+            Entry::Taken => return Err("a green thread can be joined by one `select` at a time"),
             Entry::Begun => {}
         }
         // SAFETY: the slot is ours until `enter` announces it (J1). The task claims before it releases, for which `leave` waits (J2).
@@ -221,14 +231,14 @@ impl Ending<'_> {
             let waker = unsafe { (*task.joiner.get()).take() };
             drop(waker);
         }
-        entered
+        Ok(entered)
     }
 
     /// Undoes [`enter`](Self::enter). The waker is not used any more when this returns.
     ///
     /// # Safety
     ///
-    /// `enter` returned `true`, and this is called once for it.
+    /// `enter` returned `Ok(true)`, and this is called once for it.
     pub unsafe fn leave(self) {
         let _ = self.0.join.give_up();
     }

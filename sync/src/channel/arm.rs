@@ -68,6 +68,8 @@ pub(super) enum Entered {
     Waits,
     /// It waits, and nobody will claim it: at this time, it is ready.
     Until(Instant),
+    /// None was made: it would be misuse, for which to panic once the others have left.
+    Refused(&'static str),
 }
 
 /// One of the things that a `select` waits for. See the module.
@@ -80,7 +82,7 @@ pub(super) trait Arm {
         Ask::number(number)
     }
 
-    /// (0) Clears the way for an entry. To be called before a wait begins, since it may run foreign code, and wait itself.
+    /// (0) Clears the way for an entry. To be called before there is a waiter, since it may run foreign code, and wait itself.
     fn prepare(&self) {}
 
     /// (1) Does what can be done without waiting. `waited`: the time for which the `select` has just waited.
@@ -290,8 +292,11 @@ impl<H: Joinable> Arm for H {
 
     unsafe fn enter(&self, entry: &Entry, _: bool) -> Entered {
         // SAFETY: the caller keeps L1 with `leave`, which is called if this returns `true`.
-        let entered = unsafe { self.ending().enter(entry.waker().clone()) };
-        if entered { Entered::Waits } else { Entered::Ready }
+        match unsafe { self.ending().enter(entry.waker().clone()) } {
+            Ok(true) => Entered::Waits,
+            Ok(false) => Entered::Ready,
+            Err(why) => Entered::Refused(why),
+        }
     }
 
     fn leave(&self, _: &Entry, _: bool) -> Option<Token> {

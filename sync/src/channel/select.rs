@@ -176,7 +176,7 @@ fn try_each(
     None
 }
 
-/// The entries of a `select` that waits. Dropped, they leave their registries.
+/// The entries of a `select` that waits.
 struct Entries<'a> {
     cases: &'a [Case<'a>],
     entries: &'a [Entry],
@@ -188,13 +188,14 @@ struct Entries<'a> {
 }
 
 impl Entries<'_> {
-    /// (2) Enters all. `false`: one is ready.
-    fn enter(&mut self) -> bool {
+    /// (2) Enters all. `false`: one is ready. An error is what to panic with, once all have left: a hook for panics may wait too.
+    fn enter(&mut self) -> Result<bool, &'static str> {
         for (case, entry) in self.cases.iter().zip(self.entries) {
-            // SAFETY: the entry is new, made for what the arm asks, and stays at its place until `leave` or the drop of `self` (M1).
+            // SAFETY: the entry is new, made for what the arm asks, and stays at its place until `leave` (M1).
             let entered = unsafe { case.arm.enter(entry, self.watch) };
             match entered {
-                Entered::Ready => return false,
+                Entered::Ready => return Ok(false),
+                Entered::Refused(why) => return Err(why),
                 Entered::Waits => {}
                 Entered::Until(when) => {
                     self.until = self.until.map_or(Some(when), |until| Some(until.min(when)))
@@ -202,7 +203,7 @@ impl Entries<'_> {
             }
             self.entered += 1;
         }
-        true
+        Ok(true)
     }
 
     /// Leaves, and says which was selected, if one was (M2).
@@ -219,20 +220,11 @@ impl Entries<'_> {
     }
 }
 
-impl Drop for Entries<'_> {
-    fn drop(&mut self) {
-        // Something is left only if an arm refused to be entered, with a panic.
-        if let Some((at, token)) = self.leave() {
-            self.cases[at].arm.abandon(token);
-        }
-    }
-}
-
 /// (2 to 4) Waits for all of the operations at once.
 #[inline(never)]
 fn wait(cases: &[Case<'_>], aim: Aim, deadline: Option<Instant>) -> Waited {
     cases.iter().for_each(|case| case.arm.prepare());
-    // SAFETY: used up in this function; nothing that it calls meanwhile begins a wait.
+    // SAFETY: used up in this function; nothing that it calls before the entries have left makes another.
     let mut waiter = unsafe { Waiter::new(WaitReason::Select) };
     // Not zero, and nobody else's as long as this frame lives (M3).
     let number = (&raw const waiter).addr();
@@ -240,14 +232,20 @@ fn wait(cases: &[Case<'_>], aim: Aim, deadline: Option<Instant>) -> Waited {
         cases.iter().map(|case| Entry::new(&waiter, case.arm.ask(number))).collect();
     let mut entries =
         Entries { cases, entries: &entries, watch: aim == Aim::Ready, entered: 0, until: deadline };
-    let outcome = if entries.enter() {
-        waiter.wait(entries.until)
-    } else {
-        // If this comes too late, one of the entries is claimed.
-        waiter.abandon();
-        Outcome::Woken
+    let outcome = match entries.enter() {
+        Ok(true) => Ok(waiter.wait(entries.until)),
+        Ok(false) => Ok(Outcome::Woken),
+        Err(why) => Err(why),
     };
+    // Until then one may be claimed, in any case.
     let selected = entries.leave();
+    drop(waiter);
+    let outcome = outcome.unwrap_or_else(|why| {
+        if let Some((at, token)) = selected {
+            cases[at].arm.abandon(token);
+        }
+        panic!("{why}");
+    });
     match (selected, outcome) {
         (Some((at, token)), _) => Waited::Selected(at, token),
         (None, Outcome::Cancelled) => cancel::unwind(),
