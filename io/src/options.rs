@@ -1,4 +1,4 @@
-//! What a socket is told about waiting: its timeouts, and whether to wait at all.
+//! What a socket is told about waiting: its timeouts and deadlines, and whether to wait at all.
 //!
 //! In `std` these belong to the socket in the kernel, so all clones share them. Here the kernel is never asked to wait,
 //! so they live in memory that all clones share. The kernel learns of them when a socket is given back to `std`.
@@ -25,6 +25,7 @@
 
 use std::{
     io,
+    sync::OnceLock,
     time::{Duration, Instant},
 };
 
@@ -39,9 +40,12 @@ pub(crate) struct Options {
     nonblocking: AtomicBool,
     read_timeout_ns: AtomicU64,
     write_timeout_ns: AtomicU64,
+    /// Since [`base`].
+    read_deadline_ns: AtomicU64,
+    write_deadline_ns: AtomicU64,
 }
 
-/// Stands for no timeout: zero is not a valid one.
+/// Stands for no timeout and no deadline: zero is not a valid one.
 const NEVER: u64 = 0;
 
 impl Options {
@@ -51,6 +55,8 @@ impl Options {
             nonblocking: AtomicBool::new(false),
             read_timeout_ns: AtomicU64::new(NEVER),
             write_timeout_ns: AtomicU64::new(NEVER),
+            read_deadline_ns: AtomicU64::new(NEVER),
+            write_deadline_ns: AtomicU64::new(NEVER),
         }
     }
 
@@ -79,12 +85,40 @@ impl Options {
         Ok(())
     }
 
+    /// When an operation that waits is given up, whatever its timeout.
+    pub(crate) fn deadline(&self, interest: Interest) -> Option<Instant> {
+        let deadline_ns = self.deadline_ns(interest).load(Relaxed);
+        if deadline_ns == NEVER { None } else { base().checked_add(Duration::from_nanos(deadline_ns)) }
+    }
+
+    /// Sets when operations that wait are given up.
+    pub(crate) fn set_deadline(&self, interest: Interest, deadline: Option<Instant>) {
+        // One that lies before the base has passed, and so has the first nanosecond after it.
+        let since_base =
+            deadline.map(|deadline| deadline.saturating_duration_since(base()).as_nanos().max(1));
+        let deadline_ns = since_base.map_or(NEVER, |ns| u64::try_from(ns).unwrap_or(u64::MAX));
+        self.deadline_ns(interest).store(deadline_ns, Relaxed);
+    }
+
+    fn deadline_ns(&self, interest: Interest) -> &AtomicU64 {
+        match interest {
+            Interest::Read => &self.read_deadline_ns,
+            Interest::Write => &self.write_deadline_ns,
+        }
+    }
+
     fn timeout_ns(&self, interest: Interest) -> &AtomicU64 {
         match interest {
             Interest::Read => &self.read_timeout_ns,
             Interest::Write => &self.write_timeout_ns,
         }
     }
+}
+
+/// From when on deadlines are counted: when the first one was set.
+fn base() -> Instant {
+    static BASE: OnceLock<Instant> = OnceLock::new();
+    *BASE.get_or_init(Instant::now)
 }
 
 /// The end of a wait that begins now. `None`: too far away to be told from never.
@@ -99,3 +133,45 @@ fn nonzero_ns(timeout: Duration) -> io::Result<u64> {
     }
     Ok(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX))
 }
+
+/// Gives a socket its deadlines. The first literal makes a `socket`, for the examples, and the second receives from it.
+macro_rules! deadlines {
+    ($socket:ident, $make:literal, $receive:literal) => {
+        impl $socket {
+            /// Sets when operations that read are given up: one that waits at that moment, or begins to wait after it, fails as after the read timeout,
+            /// if that is not earlier. What is there already is still read.
+            ///
+            /// All clones share it. `None`, which is the default: never. An operation that waits already keeps the deadline that it began with. The kernel knows
+            /// no deadlines, so a socket that is given back to `std` has none.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::{io::{ErrorKind, Read}, time::{Duration, Instant}};
+            #[doc = $make]
+            /// socket.set_read_deadline(Some(Instant::now() + Duration::from_millis(1)));
+            #[doc = concat!("let error = ", $receive, ".unwrap_err();")]
+            /// assert_eq!(error.kind(), ErrorKind::WouldBlock);
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            pub fn set_read_deadline(&self, deadline: Option<std::time::Instant>) {
+                self.0.options().set_deadline(crate::source::Interest::Read, deadline);
+            }
+
+            /// As [`set_read_deadline`](Self::set_read_deadline), for operations that write.
+            ///
+            /// # Examples
+            ///
+            /// ```
+            /// use std::time::{Duration, Instant};
+            #[doc = $make]
+            /// socket.set_write_deadline(Some(Instant::now() + Duration::from_secs(30)));
+            /// # Ok::<(), std::io::Error>(())
+            /// ```
+            pub fn set_write_deadline(&self, deadline: Option<std::time::Instant>) {
+                self.0.options().set_deadline(crate::source::Interest::Write, deadline);
+            }
+        }
+    };
+}
+pub(crate) use deadlines;

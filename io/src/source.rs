@@ -112,7 +112,7 @@ pub(crate) struct Operation {
 /// When a wait ends.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Limit {
-    /// As the socket's timeout for this direction says.
+    /// As the socket's timeout and deadline for this direction say.
     Timeout,
     /// Then, or never.
     Deadline(Option<Instant>),
@@ -375,7 +375,11 @@ impl<T: AsFd> Source<T> {
 
     fn deadline(&self, operation: Operation) -> Option<Instant> {
         match operation.limit {
-            Limit::Timeout => self.timeout(operation.interest).and_then(deadline_in),
+            Limit::Timeout => {
+                let options = self.options.get()?;
+                let end = options.timeout(operation.interest).and_then(deadline_in);
+                end.into_iter().chain(options.deadline(operation.interest)).min()
+            }
             Limit::Deadline(deadline) => deadline,
         }
     }

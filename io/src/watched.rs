@@ -48,8 +48,8 @@ use crate::{
 /// [`read_with`](Self::read_with) and [`write_with`](Self::write_with), or [`read_ready`](Self::read_ready) and
 /// [`write_ready`](Self::write_ready) by themselves. Any number of threads may wait at once, in both directions.
 ///
-/// For TCP, pipes and child processes there are types of their own, in [`net`](crate::net), [`io`](crate::io) and
-/// [`process`](crate::process).
+/// For TCP, Unix sockets, pipes and child processes there are types of their own, in [`net`](crate::net), [`os::unix::net`](crate::os::unix::net),
+/// [`io`](crate::io) and [`process`](crate::process). They know what the kernel does not report: of a Unix socket, whose buffer is full, that its peer reads no more.
 ///
 /// # Suspension
 ///
@@ -115,7 +115,7 @@ impl<T: AsFd> Watched<T> {
     /// Takes a value whose descriptor is to be waited on, and puts that into non-blocking mode.
     ///
     /// The mode belongs to all duplicates of the descriptor, also those that other processes hold; when this value ends, it is
-    /// restored. One descriptor more is used, for the duplicate that is watched.
+    /// restored. So of two for one descriptor the first ends last, or operations of the other block the worker. One descriptor more is used, for the duplicate that is watched.
     ///
     /// # Errors
     ///

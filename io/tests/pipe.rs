@@ -42,6 +42,21 @@ fn clones_are_the_same_end() {
 }
 
 #[test]
+fn empty_buffers_are_not_waited_for() {
+    everywhere(|| {
+        let (mut reader, mut writer) = pipe()?;
+        // It has waited, and nothing is left.
+        let waiting = thread::spawn(move || reader.read_exact(&mut [0]).map(|()| reader));
+        settle();
+        writer.write_all(b"x")?;
+        let mut reader = waiting.join().expect("no panic")?;
+        assert_eq!((reader.read(&mut [])?, reader.read_vectored(&mut [])?), (0, 0));
+        assert_eq!((writer.write(&[])?, writer.write_vectored(&[])?), (0, 0));
+        Ok(())
+    });
+}
+
+#[test]
 fn more_than_fits_goes_through_in_order() {
     everywhere(|| {
         let (mut reader, mut writer) = pipe()?;

@@ -306,3 +306,13 @@ fn streams_are_descriptors() {
         Ok(())
     });
 }
+
+#[test]
+fn a_child_may_write_to_the_streams_of_its_parent() {
+    everywhere(|| {
+        let mut command = Command::new("true");
+        let swapped = command.stdout(sward_io::io::stderr()).stderr(sward_io::io::stdout());
+        assert!(swapped.status()?.success());
+        Ok(())
+    });
+}

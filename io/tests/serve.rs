@@ -3,6 +3,7 @@
 use std::{
     io::{self, Read, Write},
     net::Shutdown,
+    os::fd::OwnedFd,
     panic::resume_unwind,
     sync::{
         Arc,
@@ -417,6 +418,22 @@ fn serve_beside_a_stuck_worker(options: &ServeOptions, others: usize) {
         drop(stuck);
         assert_eq!(server.shutdown(LONG), 0);
     }
+}
+
+#[test]
+fn a_connection_that_is_refused_once_it_was_accepted_leaves_its_place() {
+    everywhere(|| {
+        let dir = tempfile::tempdir()?;
+        let unix = std::os::unix::net::UnixListener::bind(dir.path().join("socket"))?;
+        // Whose peers have no address that TCP knows.
+        let listener = TcpListener::from(OwnedFd::from(unix));
+        let server = serve(listener, ServeOptions::new().max_connections(1), |_, _| Ok(()))?;
+        for _ in 0..3 {
+            assert_eq!(UnixStream::connect(dir.path().join("socket"))?.read(&mut [0])?, 0);
+        }
+        assert_eq!(server.shutdown(LONG), 0);
+        Ok(())
+    });
 }
 
 #[test]

@@ -201,6 +201,20 @@ fn empty_buffers_transfer_nothing() {
 }
 
 #[test]
+fn empty_buffers_are_not_waited_for() {
+    everywhere(|| {
+        let (mut client, server) = pair()?;
+        client.set_nonblocking(true)?;
+        while client.write(&[0; 1 << 16]).is_ok() {}
+        client.set_nonblocking(false)?;
+        assert_eq!((client.write(&[])?, client.write_vectored(&[])?), (0, 0));
+        assert_eq!(client.read_vectored(&mut [])?, 0);
+        drop(server);
+        Ok(())
+    });
+}
+
+#[test]
 fn vectored_transfers_fill_one_slice_after_the_other() {
     everywhere(|| {
         let (mut client, mut server) = pair()?;

@@ -69,6 +69,41 @@ fn a_read_times_out_as_in_std() {
 }
 
 #[test]
+fn a_deadline_ends_reads_until_it_is_taken_back() {
+    everywhere(|| {
+        let (mut stream, mut peer) = pair()?;
+        let would_block = |result: io::Result<usize>| {
+            assert_eq!(result.expect_err("time is up").kind(), ErrorKind::WouldBlock);
+        };
+        let deadline = Instant::now() + SHORT;
+        // The earlier of the two counts, and clones share it.
+        stream.set_read_timeout(Some(Duration::from_secs(1000)))?;
+        stream.try_clone()?.set_read_deadline(Some(deadline));
+        would_block(stream.read(&mut [0; 8]));
+        assert!(Instant::now() >= deadline);
+        // It has passed for later ones too, but what is there is read.
+        would_block(stream.read(&mut [0; 8]));
+        peer.write_all(b"x")?;
+        stream.set_read_deadline(None);
+        stream.read_exact(&mut [0])?;
+        stream.set_read_deadline(Some(deadline));
+        let peeked = thread::spawn(move || peer.write_all(b"here").map(|()| peer));
+        let _peer = peeked.join().expect("no panic")?;
+        while stream.peek(&mut [0]).is_err() {}
+        stream.read_exact(&mut [0; 4])?;
+        // The other direction has one of its own.
+        stream.write_all(b"x")?;
+        stream.set_write_deadline(Some(deadline));
+        loop {
+            if let Err(error) = stream.write(&[0; 1 << 16]) {
+                assert_eq!(error.kind(), ErrorKind::WouldBlock);
+                return Ok(());
+            }
+        }
+    });
+}
+
+#[test]
 fn a_read_with_a_timeout_gets_what_is_there() {
     everywhere(|| {
         let (mut stream, mut peer) = pair()?;

@@ -254,7 +254,7 @@ impl File {
     /// # Suspension
     ///
     /// Parks the green thread (blocks the OS thread outside the runtime) until nobody else has a lock. Meanwhile the call
-    /// occupies a thread of the pool.
+    /// occupies an OS thread of its own.
     ///
     /// # Cancellation
     ///
@@ -517,7 +517,7 @@ impl File {
         self.set_times(FileTimes::new().set_modified(time))
     }
 
-    /// Whether this is a terminal. What `std`'s trait `IsTerminal` has, which only `std` can implement.
+    /// Whether this is a terminal, as [`io::IsTerminal`](crate::io::IsTerminal) says too.
     ///
     /// # Examples
     ///

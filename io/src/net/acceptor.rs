@@ -62,9 +62,9 @@ impl<T: AsFd> Acceptor<T> {
         if self.is_starved.load(Relaxed) && !self.source.is_nonblocking() {
             thread::sleep(STARVED_PAUSE);
         }
-        let result = self.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()));
+        let result = self.source.run(Operation::ACCEPT, |io| socket::accept(io.as_fd()), |_| false);
         self.note(&result);
-        result
+        result.inspect(|_| expect_handler())
     }
 
     /// As `accept`, if `enter` allows each attempt; `leave` is called if it was one in vain. `None`: it was not allowed. What `enter` looks at changes
@@ -75,7 +75,7 @@ impl<T: AsFd> Acceptor<T> {
         enter: impl Fn() -> bool,
         leave: impl Fn(),
     ) -> io::Result<Option<(Socket, SockAddr)>> {
-        self.run(Operation::ACCEPT.looking(), |io| {
+        let attempt = |io: &T| {
             if !enter() {
                 return Ok(None);
             }
@@ -84,19 +84,14 @@ impl<T: AsFd> Acceptor<T> {
                 leave();
             }
             accepted.map(Some)
-        })
+        };
+        let accepted = self.source.run(Operation::ACCEPT.looking(), attempt, |_| false)?;
+        Ok(accepted.inspect(|_| expect_handler()))
     }
 
     /// Has everybody who accepts, or is about to, try again. It must be registered.
     pub(crate) fn ring(&self) {
         self.source.wake(Interest::Read);
-    }
-
-    fn run<R>(&self, operation: Operation, attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        let accepted = self.source.run(operation, attempt, |_| false)?;
-        // Most often the next spawn is for this connection, and lives as long as it does.
-        placement::spread_next_spawn();
-        Ok(accepted)
     }
 
     /// Remembers whether to pause before the next accept.
@@ -112,4 +107,9 @@ impl<T: AsFd> Acceptor<T> {
             self.is_starved.store(is_starved, Relaxed);
         }
     }
+}
+
+/// Most often the next spawn is for the connection that was accepted, and lives as long as it does.
+fn expect_handler() {
+    placement::spread_next_spawn();
 }

@@ -69,10 +69,17 @@ impl End {
     }
 
     pub(crate) fn read(&self, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            // Nothing to wait for.
+            return read(self.fd(), buffers);
+        }
         self.0.run(Operation::READ, |fd| read(fd.as_fd(), buffers), |_| false)
     }
 
     pub(crate) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
+        if buffers.iter().all(|buffer| buffer.is_empty()) {
+            return write(self.fd(), buffers);
+        }
         self.0.run(Operation::WRITE, |fd| write(fd.as_fd(), buffers), |_| false)
     }
 }

@@ -13,7 +13,7 @@ mod output;
 mod raw;
 mod stdin;
 
-use std::os::fd::AsFd;
+use std::{os::fd::AsFd, process::Stdio};
 
 pub use output::{Stderr, StderrLock, Stdout, StdoutLock, stderr, stdout};
 pub use stdin::{Stdin, StdinLock, stdin};
@@ -50,7 +50,7 @@ impl<T: std::io::IsTerminal> IsTerminal for T {
     }
 }
 
-/// Implements it for the handles of this module.
+/// Implements it for what this crate has in place of `std`'s.
 macro_rules! is_terminal {
     ($($handle:ty)*) => {
         $(
@@ -63,4 +63,18 @@ macro_rules! is_terminal {
     };
 }
 
-is_terminal!(Stdin StdinLock<'_> Stdout StdoutLock<'_> Stderr StderrLock<'_>);
+is_terminal!(Stdin StdinLock<'_> Stdout StdoutLock<'_> Stderr StderrLock<'_> crate::fs::File);
+
+impl From<Stdout> for Stdio {
+    /// As that of `std`: the child writes where this process does.
+    fn from(_: Stdout) -> Self {
+        std::io::stdout().into()
+    }
+}
+
+impl From<Stderr> for Stdio {
+    /// As that of `std`: the child writes where this process does.
+    fn from(_: Stderr) -> Self {
+        std::io::stderr().into()
+    }
+}

@@ -114,6 +114,8 @@ fn accept_all<L: Listener>(
             Ok(Some(accepted)) => accepted,
             Ok(None) => continue,
             Err(error) => {
+                // It is not `leave`'s if the error came after the accept.
+                seat.set(None);
                 let remedy = remedy(&error);
                 if remedy == Remedy::GiveUp {
                     acceptor.fail(io::Error::new(error.kind(), error.to_string()));

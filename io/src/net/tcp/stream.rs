@@ -7,11 +7,11 @@ use std::{
     time::{Duration, Instant},
 };
 
-use socket2::{Domain, Protocol};
+use socket2::{Domain, Protocol, SockRef};
 
 use crate::{
     net::{ToSocketAddrs, addr::each_addr},
-    options::deadline_in,
+    options::{deadline_in, deadlines},
     source::{Interest, Operation, Source},
     sys::socket,
 };
@@ -57,6 +57,12 @@ use crate::{
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct TcpStream(Source<std::net::TcpStream>);
+
+deadlines!(
+    TcpStream,
+    "# use sward_io::net::{TcpListener, TcpStream};\n# let listener = TcpListener::bind(\"127.0.0.1:0\")?;\nlet mut socket = TcpStream::connect(listener.local_addr()?)?;",
+    "socket.read(&mut [0; 8])"
+);
 
 impl TcpStream {
     /// Opens a connection. If the name resolves to several addresses, they are tried in turn.
@@ -384,6 +390,48 @@ impl TcpStream {
     /// ```
     pub fn nodelay(&self) -> io::Result<bool> {
         self.0.io().nodelay()
+    }
+
+    /// Sets whether data is acknowledged at once (`TCP_QUICKACK`), not after a while or with what is sent back. The kernel may change it by itself later.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sward_io::net::{TcpListener, TcpStream};
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_quickack(false)?;
+    /// assert!(!stream.quickack()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(target_os = "linux")]
+    pub fn set_quickack(&self, quickack: bool) -> io::Result<()> {
+        SockRef::from(self.0.io()).set_tcp_quickack(quickack)
+    }
+
+    /// Returns whether data is acknowledged at once.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// # use sward_io::net::{TcpListener, TcpStream};
+    /// # let listener = TcpListener::bind("127.0.0.1:0")?;
+    /// # let stream = TcpStream::connect(listener.local_addr()?)?;
+    /// stream.set_quickack(true)?;
+    /// assert!(stream.quickack()?);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[cfg(target_os = "linux")]
+    pub fn quickack(&self) -> io::Result<bool> {
+        SockRef::from(self.0.io()).tcp_quickack()
     }
 
     /// Sets how many hops a packet may take (`IP_TTL`).

@@ -24,6 +24,10 @@ impl Read for &TcpStream {
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
         let wanted = bufs.iter().take(MAX_SLICES).map(|buf| buf.len()).sum();
+        if wanted == 0 {
+            // As `readv`, which `std` calls: a `read` of nothing waits for something.
+            return Ok(0);
+        }
         self.source().run(
             Operation::READ,
             |io| socket::receive_vectored(io.as_fd(), bufs),
@@ -36,6 +40,10 @@ impl Write for &TcpStream {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         let wanted = buf.len();
+        if wanted == 0 {
+            // Nothing to wait for.
+            return socket::send(self.source().io().as_fd(), buf);
+        }
         self.source().run(
             Operation::WRITE,
             |io| socket::send(io.as_fd(), buf),
@@ -45,6 +53,9 @@ impl Write for &TcpStream {
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let wanted = bufs.iter().take(MAX_SLICES).map(|buf| buf.len()).sum();
+        if wanted == 0 {
+            return socket::send_vectored(self.source().io().as_fd(), bufs);
+        }
         self.source().run(
             Operation::WRITE,
             |io| socket::send_vectored(io.as_fd(), bufs),

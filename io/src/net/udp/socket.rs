@@ -6,6 +6,7 @@ use socket2::SockAddr;
 
 use crate::{
     net::{ToSocketAddrs, addr::each_addr, datagram::receive},
+    options::deadlines,
     source::{Interest, Operation, Source},
     sys::socket,
 };
@@ -48,6 +49,12 @@ use crate::{
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UdpSocket(Source<std::net::UdpSocket>);
+
+deadlines!(
+    UdpSocket,
+    "# use sward_io::net::UdpSocket;\nlet socket = UdpSocket::bind(\"127.0.0.1:0\")?;",
+    "socket.recv_from(&mut [0; 8])"
+);
 
 impl UdpSocket {
     /// Creates a socket on an address. Port zero asks the system for a free one. If the name resolves to several

@@ -5,6 +5,7 @@ use std::{fmt, io, net::Shutdown, os::unix::net::SocketAddr, path::Path, time::D
 use socket2::Type;
 
 use crate::{
+    options::deadlines,
     source::{Interest, Source},
     sys::socket,
 };
@@ -47,6 +48,12 @@ mod transfer;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixDatagram(Source<std::os::unix::net::UnixDatagram>);
+
+deadlines!(
+    UnixDatagram,
+    "# use sward_io::os::unix::net::UnixDatagram;\nlet (socket, _peer) = UnixDatagram::pair()?;",
+    "socket.recv(&mut [0; 8])"
+);
 
 impl UnixDatagram {
     /// Creates a socket, and a file that names it.

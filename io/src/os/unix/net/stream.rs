@@ -9,6 +9,7 @@ use super::{
     pauses::until_room,
 };
 use crate::{
+    options::deadlines,
     source::{Interest, Operation, Source},
     sys::socket,
 };
@@ -53,6 +54,12 @@ mod transfer;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub struct UnixStream(Source<std::os::unix::net::UnixStream>);
+
+deadlines!(
+    UnixStream,
+    "# use sward_io::os::unix::net::UnixStream;\nlet (mut socket, _peer) = UnixStream::pair()?;",
+    "socket.read(&mut [0; 8])"
+);
 
 impl UnixStream {
     /// Opens a connection to the listener that a file names.

@@ -21,6 +21,10 @@ impl Read for &UnixStream {
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            // As `readv`, which `std` calls: a `read` of nothing waits for something.
+            return Ok(0);
+        }
         self.source().run(Operation::READ, |io| socket::receive_vectored(io.as_fd(), bufs), |_| false)
     }
 }
@@ -28,11 +32,18 @@ impl Read for &UnixStream {
 impl Write for &UnixStream {
     #[inline]
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if buf.is_empty() {
+            // Nothing to wait for.
+            return socket::send(self.source().io().as_fd(), buf);
+        }
         self.source().run(Operation::WRITE.looking(), |io| socket::send(io.as_fd(), buf), |_| false)
     }
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let send = |io: &std::os::unix::net::UnixStream| socket::send_vectored(io.as_fd(), bufs);
+        if bufs.iter().all(|buf| buf.is_empty()) {
+            return send(self.source().io());
+        }
         self.source().run(Operation::WRITE.looking(), send, |_| false)
     }
 
