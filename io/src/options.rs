@@ -1,7 +1,7 @@
 //! What a socket is told about waiting: its timeouts and deadlines, and whether to wait at all.
 //!
-//! In `std` these belong to the socket in the kernel, so all clones share them. Here the kernel is never asked to wait,
-//! so they live in memory that all clones share. The kernel learns of them when a socket is given back to `std`.
+//! In `std` the timeouts and the mode belong to the socket in the kernel, so all clones share them. Here the kernel is never asked to wait,
+//! so they live in memory that all clones share. The kernel learns of them when a socket is given back to `std`. Deadlines are Go's, and the kernel has none.
 //!
 //! # Roles
 //!
@@ -17,6 +17,8 @@
 //!
 //! # Rejected
 //!
+//! - *A deadline that also ends those who wait already* (Go). Clones share the deadline, but each has a place of its own in the reactor and does not know the others,
+//!   so it could not wake who waits on them. A `shutdown` does, and so do a cancellation and a token.
 //! - *`SO_RCVTIMEO` and `SO_SNDTIMEO`.* A system call to set and one to look before each wait, and rounded to ticks.
 //!
 //! # Checked by
@@ -138,8 +140,8 @@ fn nonzero_ns(timeout: Duration) -> io::Result<u64> {
 macro_rules! deadlines {
     ($socket:ident, $make:literal, $receive:literal) => {
         impl $socket {
-            /// Sets when operations that read are given up: one that waits at that moment, or begins to wait after it, fails as after the read timeout,
-            /// if that is not earlier. What is there already is still read.
+            /// Sets when operations that read are given up: one that waits at that moment fails as after the read timeout, if that is not earlier, and from then on
+            /// each fails so at once, whatever there is to read.
             ///
             /// All clones share it. `None`, which is the default: never. An operation that waits already keeps the deadline that it began with. The kernel knows
             /// no deadlines, so a socket that is given back to `std` has none.

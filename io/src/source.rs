@@ -236,6 +236,22 @@ impl<T: AsFd> Source<T> {
         self.options.get().and_then(|options| options.timeout(interest))
     }
 
+    /// When a wait in this direction that begins now ends, by its timeout or its deadline.
+    pub(crate) fn end_of_wait(&self, interest: Interest) -> Option<Instant> {
+        let options = self.options.get()?;
+        let end = options.timeout(interest).and_then(deadline_in);
+        end.into_iter().chain(options.deadline(interest)).min()
+    }
+
+    /// Fails if the deadline of this direction has passed.
+    #[inline]
+    pub(crate) fn check_deadline(&self, interest: Interest) -> io::Result<()> {
+        match self.options.get().and_then(|options| options.deadline(interest)) {
+            Some(deadline) if deadline <= Instant::now() => Err(time_is_up()),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether operations return `WouldBlock` instead of waiting.
     pub(crate) fn is_nonblocking(&self) -> bool {
         self.options.get().is_some_and(|options| options.is_nonblocking())
@@ -268,6 +284,9 @@ impl<T: AsFd> Source<T> {
     ) -> io::Result<R> {
         // Before the operation, not after it: who is ended here has lost nothing.
         budget::spend();
+        if matches!(operation.limit, Limit::Timeout) {
+            self.check_deadline(operation.interest)?;
+        }
         let mut turn = Turn { deadline: None, look: FIRST_LOOK, is_last: false, baton: None };
         loop {
             let direction =
@@ -375,11 +394,7 @@ impl<T: AsFd> Source<T> {
 
     fn deadline(&self, operation: Operation) -> Option<Instant> {
         match operation.limit {
-            Limit::Timeout => {
-                let options = self.options.get()?;
-                let end = options.timeout(operation.interest).and_then(deadline_in);
-                end.into_iter().chain(options.deadline(operation.interest)).min()
-            }
+            Limit::Timeout => self.end_of_wait(operation.interest),
             Limit::Deadline(deadline) => deadline,
         }
     }

@@ -226,6 +226,16 @@ fn waits_time_out_in_every_operation() {
         sender.set_write_timeout(Some(SHORT))?;
         timed(&|| sender.send(b"x"));
         timed(&|| sender.send_to_addr(b"x", &addr));
+        sender.set_write_timeout(None)?;
+        let by_deadline = |send: &dyn Fn() -> io::Result<usize>| {
+            let deadline = Instant::now() + SHORT;
+            sender.set_write_deadline(Some(deadline));
+            assert_eq!(kind(send()), Some(ErrorKind::WouldBlock));
+            assert!(Instant::now() >= deadline);
+        };
+        by_deadline(&|| sender.send(b"x"));
+        by_deadline(&|| sender.send_to_addr(b"x", &addr));
+        sender.set_write_deadline(None);
 
         // They are as good as before.
         receiver.recv(&mut [0])?;

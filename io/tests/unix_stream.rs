@@ -349,18 +349,15 @@ fn empty_buffers_transfer_nothing() {
 #[test]
 fn empty_buffers_are_not_waited_for() {
     everywhere(|| {
-        let (mut here, mut there) = UnixStream::pair()?;
-        here.set_nonblocking(true)?;
+        let (mut here, there) = UnixStream::pair()?;
+        // Both have waited in vain.
+        here.set_write_timeout(Some(Duration::from_millis(1)))?;
         while here.write(&[0; 1 << 16]).is_ok() {}
-        here.set_nonblocking(false)?;
+        here.set_write_timeout(None)?;
         assert_eq!((here.write(&[])?, here.write_vectored(&[])?), (0, 0));
         assert_eq!(here.read_vectored(&mut [])?, 0);
-        // Once both are registered, too.
-        let reader = thread::spawn(move || there.read_to_end(&mut Vec::new()).map(|_| there));
-        here.write_all(&[0; 1 << 20])?;
-        assert_eq!((here.write(&[])?, here.read_vectored(&mut [])?), (0, 0));
-        here.shutdown(Shutdown::Write)?;
-        reader.join().expect("no panic").map(drop)
+        drop(there);
+        Ok(())
     });
 }
 

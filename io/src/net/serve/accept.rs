@@ -169,6 +169,8 @@ fn remedy(error: &io::Error) -> Remedy {
         return Remedy::GiveUp;
     }
     match error.raw_os_error() {
+        // Ours: a peer whose address cannot be told.
+        None if error.kind() == io::ErrorKind::InvalidInput => Remedy::GoOn,
         Some(libc::ECONNABORTED | libc::EPROTO | libc::EPERM | libc::ETIMEDOUT) => Remedy::GoOn,
         // No listener: closed by foreign code, or shut down.
         Some(libc::EBADF | libc::EINVAL | libc::ENOTSOCK | libc::EOPNOTSUPP) => Remedy::GiveUp,

@@ -27,8 +27,6 @@ use std::{
 
 use sward_runtime::{budget, thread};
 
-use crate::options::deadline_in;
-
 /// The first pause. The next ones are twice as long each.
 const FIRST: Duration = Duration::from_micros(100);
 
@@ -37,11 +35,10 @@ const LONGEST: Duration = Duration::from_millis(20);
 
 /// Tries an operation until it finds room, or the time is up. `waits` says whether it is to wait at all.
 pub(super) fn until_room<R>(
-    timeout: Option<Duration>,
+    deadline: Option<Instant>,
     waits: impl Fn() -> bool,
     mut attempt: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
-    let deadline = timeout.and_then(deadline_in);
     let mut pause = FIRST;
     loop {
         // Before the attempt, not after it: who is ended here has lost nothing.

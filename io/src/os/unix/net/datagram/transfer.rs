@@ -200,7 +200,8 @@ impl UnixDatagram {
     fn send_to_sys(&self, buf: &[u8], addr: &SockAddr) -> io::Result<usize> {
         let source = self.source();
         let attempt = || socket::send_to(source.io().as_fd(), buf, addr);
-        until_room(source.timeout(Interest::Write), || !source.is_nonblocking(), attempt)
+        source.check_deadline(Interest::Write)?;
+        until_room(source.end_of_wait(Interest::Write), || !source.is_nonblocking(), attempt)
     }
 
     /// Sends a datagram to the peer. Returns its length.

@@ -10,7 +10,10 @@ use std::{
 };
 
 use super::UnixStream;
-use crate::{source::Operation, sys::socket};
+use crate::{
+    source::Operation,
+    sys::socket::{self, MAX_SLICES},
+};
 
 impl Read for &UnixStream {
     #[inline]
@@ -21,7 +24,7 @@ impl Read for &UnixStream {
     }
 
     fn read_vectored(&mut self, bufs: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
-        if bufs.iter().all(|buf| buf.is_empty()) {
+        if bufs.iter().take(MAX_SLICES).all(|buf| buf.is_empty()) {
             // As `readv`, which `std` calls: a `read` of nothing waits for something.
             return Ok(0);
         }
@@ -41,8 +44,9 @@ impl Write for &UnixStream {
 
     fn write_vectored(&mut self, bufs: &[IoSlice<'_>]) -> io::Result<usize> {
         let send = |io: &std::os::unix::net::UnixStream| socket::send_vectored(io.as_fd(), bufs);
-        if bufs.iter().all(|buf| buf.is_empty()) {
-            return send(self.source().io());
+        if bufs.iter().take(MAX_SLICES).all(|buf| buf.is_empty()) {
+            // As `writev`, which `std` calls.
+            return Ok(0);
         }
         self.source().run(Operation::WRITE.looking(), send, |_| false)
     }
