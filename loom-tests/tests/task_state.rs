@@ -225,11 +225,14 @@ fn a_waker_that_was_taken_back_leaves_the_next_wait_alone() {
                 found.is_some_and(|wait| task.state.claim(wait.epoch(), Outcome::Woken) == Claim::Running)
             }
         });
-        *registry.lock().unwrap() = Some(task.state.next(Shield::Open));
+        let first = task.state.next(Shield::Open);
+        *registry.lock().unwrap() = Some(first);
         let taken_back = registry.lock().unwrap().take().is_some();
         assert!(task.state.park(task.state.next(Shield::Open)));
         assert_eq!(waker.join().unwrap(), !taken_back);
         assert_eq!((task.state.place(), task.state.outcome()), (Place::Parked, None));
+        let again = task.state.claim(first.epoch(), Outcome::Woken);
+        assert_eq!(again, if taken_back { Claim::Parked } else { Claim::Lost });
     });
 }
 

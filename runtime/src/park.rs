@@ -259,6 +259,12 @@ impl Waiter {
         })
     }
 
+    /// Whether it is `task` that waits.
+    #[inline]
+    pub(crate) fn is_of(&self, task: &Header) -> bool {
+        matches!(self.who, Who::Task(me) if me == task.ptr())
+    }
+
     #[inline]
     fn state(&self) -> &State {
         match &self.who {

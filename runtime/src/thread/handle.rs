@@ -26,9 +26,6 @@ use crate::{
     },
 };
 
-/// What whoever would wait for ever panics with.
-const JOINS_ITSELF: &str = "a green thread cannot join itself";
-
 /// The right to a green thread's result. The one reference of its kind; see `task/join.rs` for who owns the result when.
 pub(crate) struct Joiner<T> {
     /// A green one.
@@ -77,9 +74,12 @@ impl<T> Joiner<T> {
         if self.withdraw() || task.join.is_finished() {
             return true;
         }
-        assert!(current::task().is_none_or(|me| me.ptr() != task.ptr()), "{JOINS_ITSELF}");
         // SAFETY: used up in this function, which makes no other.
         let mut waiter = unsafe { Waiter::new(WaitReason::Join) };
+        if waiter.is_of(task) {
+            drop(waiter);
+            panic!("a green thread cannot join itself");
+        }
         // SAFETY: the slot is ours until `join.wait` announces it (J1).
         unsafe { *task.joiner.get() = Some(waiter.waker()) };
         let outcome = if task.join.wait() { waiter.wait(deadline) } else { Outcome::Woken };
@@ -216,7 +216,7 @@ impl Ending<'_> {
     ) -> std::result::Result<bool, &'static str> {
         let Self(task) = self;
         if waker.is_of(task) {
-            return Err(JOINS_ITSELF);
+            return Err("a green thread cannot join itself");
         }
         match task.join.begin_entry() {
             Entry::Finished => return Ok(false),

@@ -291,7 +291,7 @@ impl<H: Joinable> Arm for H {
     }
 
     unsafe fn enter(&self, entry: &Entry, _: bool) -> Entered {
-        // SAFETY: the caller keeps L1 with `leave`, which is called if this returns `true`.
+        // SAFETY: the caller keeps L1 with `leave`, which is called if this returns `Ok(true)`.
         match unsafe { self.ending().enter(entry.waker().clone()) } {
             Ok(true) => Entered::Waits,
             Ok(false) => Entered::Ready,

@@ -20,7 +20,8 @@
 //!
 //! # Invariants
 //!
-//! - **M1** The entries of a `select` are in their registries while its one wait lasts: they are taken out by [`Entries::leave`], however it ends.
+//! - **M1** The entries of a `select` are in their registries while its one wait lasts: they are taken out by [`Entries::leave`], however it ends. In between nothing unwinds: an arm that would
+//!   panic refuses.
 //! - **M2** A wait is claimed once, so at most one entry has a reply, and with one there was no cancellation and no timeout: what was selected is
 //!   completed or given back, and what was not selected was not touched.
 //! - **M3** All entries bear the number of their `select`, by which a channel tells that a sender and a receiver that wait are one thread's.
