@@ -4,7 +4,7 @@ use std::{
     io,
     sync::{
         Arc, Condvar, Mutex,
-        atomic::{AtomicUsize, Ordering::Relaxed},
+        atomic::{AtomicBool, AtomicUsize, Ordering::Relaxed},
     },
     time::Duration,
 };
@@ -59,13 +59,16 @@ fn while_all_workers_compute_the_driver_is_glanced_at_and_nobody_waits_in_it() {
         let runtime = config.builder().max_spares(0).build().unwrap();
         let driver = runtime.handle().driver(|| Ok(Noted::default())).unwrap();
         let computing = AtomicUsize::new(0);
+        let all_compute = AtomicBool::new(false);
         let compute = || {
-            computing.fetch_add(1, Relaxed);
-            while computing.load(Relaxed) < config.workers {
+            if computing.fetch_add(1, Relaxed) + 1 == config.workers {
+                // One who looked before may have waited.
+                driver.looks.lock().unwrap().clear();
+                all_compute.store(true, Relaxed);
+            }
+            while !all_compute.load(Relaxed) {
                 std::hint::spin_loop();
             }
-            // One who looked before may have waited.
-            driver.looks.lock().unwrap().clear();
             while driver.since_first_glance().len() < LOOKS {
                 std::hint::spin_loop();
             }
