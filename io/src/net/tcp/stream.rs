@@ -60,8 +60,8 @@ pub struct TcpStream(Source<std::net::TcpStream>);
 
 deadlines!(
     TcpStream,
-    "# use sward_io::net::{TcpListener, TcpStream};\n# let listener = TcpListener::bind(\"127.0.0.1:0\")?;\nlet mut socket = TcpStream::connect(listener.local_addr()?)?;",
-    "socket.read(&mut [0; 8])"
+    "# use sward_io::net::{TcpListener, TcpStream};\n# let listener = TcpListener::bind(\"127.0.0.1:0\")?;\nlet socket = TcpStream::connect(listener.local_addr()?)?;",
+    "# use std::io::Read;\nlet error = (&socket).read(&mut [0; 8]).unwrap_err();"
 );
 
 impl TcpStream {

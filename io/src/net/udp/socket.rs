@@ -53,7 +53,7 @@ pub struct UdpSocket(Source<std::net::UdpSocket>);
 deadlines!(
     UdpSocket,
     "# use sward_io::net::UdpSocket;\nlet socket = UdpSocket::bind(\"127.0.0.1:0\")?;",
-    "socket.recv_from(&mut [0; 8])"
+    "let error = socket.recv_from(&mut [0; 8]).unwrap_err();"
 );
 
 impl UdpSocket {

@@ -52,7 +52,7 @@ pub struct UnixDatagram(Source<std::os::unix::net::UnixDatagram>);
 deadlines!(
     UnixDatagram,
     "# use sward_io::os::unix::net::UnixDatagram;\nlet (socket, _peer) = UnixDatagram::pair()?;",
-    "socket.recv(&mut [0; 8])"
+    "let error = socket.recv(&mut [0; 8]).unwrap_err();"
 );
 
 impl UnixDatagram {

@@ -57,8 +57,8 @@ pub struct UnixStream(Source<std::os::unix::net::UnixStream>);
 
 deadlines!(
     UnixStream,
-    "# use sward_io::os::unix::net::UnixStream;\nlet (mut socket, _peer) = UnixStream::pair()?;",
-    "socket.read(&mut [0; 8])"
+    "# use sward_io::os::unix::net::UnixStream;\nlet (socket, _peer) = UnixStream::pair()?;",
+    "# use std::io::Read;\nlet error = (&socket).read(&mut [0; 8]).unwrap_err();"
 );
 
 impl UnixStream {
