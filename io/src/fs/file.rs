@@ -46,7 +46,7 @@ use crate::source::Source;
 /// # Suspension
 ///
 /// Reading what the system has in its cache takes one system call and suspends nothing. What may have to wait for a disk is
-/// done on the pool of OS threads that [`unblock`] runs closures on, and parks the green thread meanwhile. So is every other
+/// done on the pool of OS threads that [`unblock`](sward_runtime::unblock) runs closures on, and parks the green thread meanwhile. So is every other
 /// operation that may touch the disk. Files in memory (tmpfs) are read and written on the spot.
 ///
 /// A FIFO, a terminal or another device waits for somebody else: reading and writing parks the green thread until it is
