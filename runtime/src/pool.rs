@@ -1,6 +1,7 @@
 //! A pool of OS threads for calls that block, and [`unblock`], which parks a green thread while one of them works for it.
 //!
-//! The pool is the process's. Its threads start when there is work and none is idle, and end after a while without any.
+//! The pool is the process's. Its threads start when there is work and none is idle, and end after a while without any. What may wait for something that
+//! takes a thread of the pool itself, such as a lock that another is to give up, has a thread of its own ([`unblock_apart`]).
 //!
 //! # Invariants
 //!

@@ -58,7 +58,7 @@
 //! | write | read | what becomes visible |
 //! |---|---|---|
 //! | `park` (Release) | `claim`, `leave_token` (Acquire) | the suspended stack, to the claimer that enqueues the task |
-//! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of`, `is_over` (Acquire) | what the waker wrote before it woke |
+//! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `clear_token`; after `park` has taken it, `outcome` (Acquire) | what happened before `unpark` |
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
 //!
@@ -431,13 +431,6 @@ impl State {
         debug_assert_eq!(word & PLACE, PARKED);
         let next = word & !(PLACE | OUTCOME) | ACTIVE | outcome.bits();
         self.0.compare_exchange_weak(word, next, AcqRel, Relaxed).map(drop)
-    }
-
-    /// Whether a wait, the latest or the next, has ended.
-    #[inline]
-    #[must_use]
-    pub fn is_over(&self, wait: Wait) -> bool {
-        wait.is_over_in(self.0.load(Acquire))
     }
 
     /// How a wait, the latest or the next, ended. `None`: it has not.
