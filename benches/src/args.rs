@@ -272,7 +272,7 @@ mod tests {
 
     #[test]
     fn no_arguments_run_the_main_benchmark() {
-        assert_eq!(run(""), (vec!["server"], Options::default()));
+        assert_eq!(run(""), (vec!["cpu_io"], Options::default()));
     }
 
     #[test]

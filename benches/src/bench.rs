@@ -11,7 +11,7 @@ use crate::subject::{Frames, Hogs, Kind, NUMBERS, Order, Primitive, ROWS, Role, 
 use crate::{micro, server};
 
 /// The benchmark that runs when none is named.
-pub(crate) const MAIN: &str = "server";
+pub(crate) const MAIN: &str = "cpu_io";
 
 /// Whom a child process measures, and how.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -83,9 +83,9 @@ impl Bench {
 }
 
 /// Every benchmark, in the order in which they are listed.
-pub(crate) static ALL: [Bench; 52] = [
+pub(crate) static ALL: [Bench; 54] = [
     Bench::new(
-        "server",
+        "cpu_io",
         "256 connections, 20 us of SHA-256 for each request, 2 batch tasks for each worker that hash 200 us at a time",
         server::measure_requests,
     )
@@ -191,11 +191,11 @@ pub(crate) static ALL: [Bench; 52] = [
     })
     .can_run(Kind::answers_at_once),
     Bench::new("http_plaintext_64", "64 connections, one request of HTTP/1.1 in flight on each", |context| {
-        server::measure_http(context, 64)
+        server::measure_http(context, Role::Http, 64)
     })
     .can_run(Kind::has_http),
     Bench::new("http_plaintext_1000", "1000 connections, one request of HTTP/1.1 in flight on each", |context| {
-        server::measure_http(context, 1000)
+        server::measure_http(context, Role::Http, 1000)
     })
     .can_run(Kind::has_http),
     Bench::new("http_plaintext_open", "64 connections, 30 000 requests due each second; from when it was due", |context| {
@@ -203,6 +203,16 @@ pub(crate) static ALL: [Bench; 52] = [
     })
     .workers(1)
     .can_run(Kind::has_http),
+    Bench::new("http_small_64", "64 connections, one request of HTTP/1.1 in flight on each, a server that is a parser", |context| {
+        server::measure_http(context, Role::SmallHttp, 64)
+    })
+    .can_run(Kind::has_small_http)
+    .differs(may_has_minihttp),
+    Bench::new("http_small_1000", "1000 connections, one request of HTTP/1.1 in flight on each, a server that is a parser", |context| {
+        server::measure_http(context, Role::SmallHttp, 1000)
+    })
+    .can_run(Kind::has_small_http)
+    .differs(may_has_minihttp),
     Bench::new("fs_read_sequential", "a file in the page cache, from its beginning on; per 64 KiB", |context| {
         micro::fs_read(context, Order::Sequential)
     })
@@ -234,17 +244,17 @@ pub(crate) static ALL: [Bench; 52] = [
     })
     .can_run(|kind| kind.has_channels() && !matches!(kind, Kind::Threads | Kind::Tokio))
     .differs(may_is_unbounded),
-    Bench::new("chan_select", "a consumer selects from 4 channels of capacity 16; per message", |context| {
-        micro::primitive(context, Primitive::ChanSelect)
+    Bench::new("select_fan_in", "a consumer selects from 4 channels of capacity 16; per message", |context| {
+        micro::primitive(context, Primitive::SelectFanIn)
     })
     .can_run(|kind| {
         kind.has_channels() && !matches!(kind, Kind::Threads | Kind::Flume | Kind::Smol | Kind::May)
     }),
-    Bench::new("pingpong_timeout", "as chan_pingpong, each receive limited to 10 s; per round trip", |context| {
+    Bench::new("pingpong_timeout", "as chan_pingpong with room for a message, each receive limited to 10 s; per round trip", |context| {
         micro::primitive(context, Primitive::PingpongTimeout)
     })
     .can_run(Kind::has_channels)
-    .differs(hands_over_otherwise),
+    .differs(may_is_unbounded),
     Bench::new("pipeline", "8 stages with a channel of capacity 16 before each; per message", |context| {
         micro::primitive(context, Primitive::Pipeline)
     })
@@ -302,6 +312,10 @@ fn may_is_unbounded(kind: Kind) -> Option<String> {
     (kind == Kind::May).then(|| UNBOUNDED.into())
 }
 
+fn may_has_minihttp(kind: Kind) -> Option<String> {
+    (kind == Kind::May).then(|| "may_minihttp".into())
+}
+
 fn reduction(does: usize, full: usize, what: &str) -> Option<String> {
     (does != full).then(|| format!("{does} {what} instead of {full}"))
 }
@@ -328,7 +342,7 @@ mod tests {
         for bench in &ALL {
             assert_eq!(names(bench.name), [bench.name]);
         }
-        assert_eq!(names(MAIN), ["server"]);
+        assert_eq!(names(MAIN), ["cpu_io"]);
     }
 
     #[test]

@@ -49,8 +49,8 @@ const fn primitive(name: &'static str, run: fn(&dyn Subject, u64) -> Result<()>)
     operation(name, 16_000, run)
 }
 
-/// `chan_select` and `semaphore` are not among them: who meets whom there is decided anew by each run, and the counts differ by 6 %.
-static OPERATIONS: [Operation; 16] = [
+/// `select_fan_in` and `semaphore` are not among them: who meets whom there is decided anew by each run, and the counts differ by 6 %.
+static OPERATIONS: [Operation; 19] = [
     operation("yield_2", 32_000, |subject, count| subject.yields(2, count / 2).map(drop)),
     operation("yield_1000", 32_000, |subject, count| subject.yields(1000, count / 1000).map(drop)),
     operation("spawn_join", 8_000, |subject, count| subject.spawn_join(count).map(drop)),
@@ -68,6 +68,11 @@ static OPERATIONS: [Operation; 16] = [
     primitive("chan_pingpong", |subject, count| subject.primitive(Primitive::ChanPingpong, count).map(drop)),
     primitive("chan_mpsc", |subject, count| subject.primitive(Primitive::ChanMpsc, count).map(drop)),
     primitive("chan_mpmc", |subject, count| subject.primitive(Primitive::ChanMpmc, count).map(drop)),
+    primitive("pingpong_timeout", |subject, count| {
+        subject.primitive(Primitive::PingpongTimeout, count).map(drop)
+    }),
+    primitive("pipeline", |subject, count| subject.primitive(Primitive::Pipeline, count).map(drop)),
+    primitive("scaling_1", |subject, count| subject.primitive(Primitive::Pairs, count).map(drop)),
     operation("mutex_uncontended", 64_000, |subject, count| {
         subject.primitive(Primitive::MutexUncontended, count).map(drop)
     }),

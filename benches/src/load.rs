@@ -234,7 +234,7 @@ impl Expected {
             Self::PlainText => {
                 let text = answer.strip_suffix(PLAIN_TEXT);
                 let is_complete = text.is_some_and(|head| head.ends_with(b"\r\n\r\n"));
-                (is_complete, answer.starts_with(b"HTTP/1.1 200 OK\r\n"))
+                (is_complete, answer.starts_with(b"HTTP/1.1 200 "))
             }
         };
         if is_complete && !is_right {

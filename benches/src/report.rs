@@ -283,7 +283,7 @@ mod tests {
     fn higher_can_be_better_and_some_figures_only_explain() {
         let round: [(&'static Metric, f64); 2] = [(&REQUESTS, 10.0), (&LOAD, 0.5)];
         let rows =
-            [row("server", Kind::Tokio, 1, &[&round]), row("server", Kind::Smol, 1, &[&[(&REQUESTS, 5.0)]])];
+            [row("cpu_io", Kind::Tokio, 1, &[&round]), row("cpu_io", Kind::Smol, 1, &[&[(&REQUESTS, 5.0)]])];
         let text = to_text(&rows, &summarise(&rows));
         assert!(text.contains("requests, 1/s ↑"));
         assert!(text.contains("smol   5.00 (5.00..5.00) 0.50x"));
@@ -324,7 +324,7 @@ mod tests {
         let rounds_many: [&[(&'static Metric, f64)]; 2] =
             [&[(&REQUESTS, 15.0), (&CHUNKS, 4.5)], &[(&REQUESTS, 40.0), (&CHUNKS, 2.0)]];
         let rows =
-            [row("server", Kind::Tokio, 1, &rounds_alone), row("server", Kind::Tokio, 4, &rounds_many)];
+            [row("cpu_io", Kind::Tokio, 1, &rounds_alone), row("cpu_io", Kind::Tokio, 4, &rounds_many)];
         let figures = summarise(&rows);
         let of = |metric| figures.iter().find(|figure| figure.metric == metric).map(|figure| figure.summary);
         assert_eq!(of(&SPEEDUP), Summary::of(&[1.5, 2.0]));
@@ -335,7 +335,7 @@ mod tests {
     fn wide_groups_are_broken_into_several_tables() {
         let round: Vec<(&'static Metric, f64)> =
             [&REQUESTS, &P50, &CHUNKS, &LOAD, &TIME].map(|metric| (metric, 123_456.0)).into();
-        let rows = [row("server", Kind::Tokio, 1, &[&round])];
+        let rows = [row("cpu_io", Kind::Tokio, 1, &[&round])];
         let text = to_text(&rows, &summarise(&rows));
         assert!(text.lines().skip(1).all(|line| line.chars().count() <= WIDTH + 2));
         assert_eq!(text.lines().filter(|line| line.trim().starts_with("tokio")).count(), 2);

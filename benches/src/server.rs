@@ -213,7 +213,7 @@ impl Run {
             exchange: match role {
                 Role::Requests => Exchange::Hashes(context.iterations),
                 Role::Once => Exchange::Churn,
-                Role::Http => Exchange::Http,
+                Role::Http | Role::SmallHttp => Exchange::Http,
                 _ => Exchange::Echo,
             },
             warm_up: WARM_UP,
@@ -326,8 +326,8 @@ pub(crate) fn measure_open(
 }
 
 /// Requests of HTTP/1.1 for a plain text.
-pub(crate) fn measure_http(context: &Context, connections: usize) -> Result<Figures> {
-    Ok(Run::measure(Role::Http, context, connections, 1)?.figures(&REQUESTS, &CPU_REQUEST))
+pub(crate) fn measure_http(context: &Context, role: Role, connections: usize) -> Result<Figures> {
+    Ok(Run::measure(role, context, connections, 1)?.figures(&REQUESTS, &CPU_REQUEST))
 }
 
 /// Connections that are opened for one message each.

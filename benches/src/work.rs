@@ -85,36 +85,6 @@ impl Batch {
     }
 }
 
-/// Collects what was read from a connection until a whole request is there.
-///
-/// The buffer is much longer than a request: a read that fills only part of it tells a runtime that the socket
-/// is drained, which saves some of them a system call.
-#[derive(Debug)]
-pub(crate) struct Inbound {
-    buffer: Box<[u8; 1024]>,
-    filled: usize,
-}
-
-impl Inbound {
-    pub(crate) fn new() -> Self {
-        Self { buffer: Box::new([0; 1024]), filled: 0 }
-    }
-
-    /// Where the next read goes.
-    pub(crate) fn space(&mut self) -> &mut [u8] {
-        &mut self.buffer[self.filled..]
-    }
-
-    /// Notes that `count` bytes were read; returns the request that they complete.
-    pub(crate) fn received(&mut self, count: usize) -> Option<Message> {
-        self.filled += count;
-        let message = *self.buffer[..self.filled].first_chunk::<MESSAGE_LEN>()?;
-        self.buffer.copy_within(MESSAGE_LEN..self.filled, 0);
-        self.filled -= MESSAGE_LEN;
-        Some(message)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -124,17 +94,6 @@ mod tests {
         let expected: [u8; 32] = Sha256::digest(b"abc").into();
         assert_eq!(chain(b"abc", 1), expected);
         assert_eq!(chain(b"abc", 2), <[u8; 32]>::from(Sha256::digest(expected)));
-    }
-
-    #[test]
-    fn a_request_in_pieces_is_put_together() {
-        let request: Message = std::array::from_fn(|at| at as u8);
-        let mut inbound = Inbound::new();
-        inbound.space()[..40].copy_from_slice(&request[..40]);
-        assert_eq!(inbound.received(40), None);
-        inbound.space()[..24].copy_from_slice(&request[40..]);
-        assert_eq!(inbound.received(24), Some(request));
-        assert_eq!(inbound.received(0), None);
     }
 
     #[test]

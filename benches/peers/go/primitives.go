@@ -25,7 +25,7 @@ var primitives = map[string]func(int) uint64{
 	"chan_pingpong":      chanPingpong,
 	"chan_mpsc":          func(n int) uint64 { return channel(n, 1) },
 	"chan_mpmc":          func(n int) uint64 { return channel(n, consumers) },
-	"chan_select":        chanSelect,
+	"select_fan_in":      selectFanIn,
 	"pingpong_timeout":   pingpongTimeout,
 	"pipeline":           pipeline,
 	"pairs":              pairs,
@@ -84,7 +84,7 @@ func channel(messages, consumers int) uint64 {
 	return count
 }
 
-func chanSelect(messages int) uint64 {
+func selectFanIn(messages int) uint64 {
 	var channels [producers]chan uint64
 	for i := range channels {
 		channels[i] = make(chan uint64, selectCapacity)
@@ -111,9 +111,9 @@ func chanSelect(messages int) uint64 {
 	return count
 }
 
-// As pingpongLimited, with messages.
+// As pingpongLimited, with messages. There is room for one, or those who wait could all be senders, whom nothing limits.
 func pingpongTimeout(rounds int) uint64 {
-	ping, pong := make(chan uint64), make(chan uint64)
+	ping, pong := make(chan uint64, 1), make(chan uint64, 1)
 	receive := func(timer *time.Timer, from <-chan uint64) uint64 {
 		timer.Reset(receiveLimit)
 		select {

@@ -10,9 +10,10 @@ use mio::event::Source;
 use mio::net::{TcpListener, UdpSocket, UnixListener};
 use mio::{Events, Interest, Poll, Token};
 
+use super::dialogue::Dialogue;
 use super::serving::{Announce, Role, Serve, Service, unix_path};
 use crate::error::Result;
-use crate::work::{Inbound, MESSAGE_LEN};
+use crate::work::MESSAGE_LEN;
 
 /// As many events as the other subjects take at a time, or more.
 const EVENTS: usize = 1024;
@@ -21,7 +22,11 @@ const EVENTS: usize = 1024;
 pub(crate) struct Epoll;
 
 impl Serve for Epoll {
-    fn serve(&self, service: Service, announce: Announce) -> Result<()> {
+    fn serve(&self, mut service: Service, announce: Announce) -> Result<()> {
+        if service.role == Role::Http {
+            // Less than that no server for HTTP can do.
+            service.role = Role::SmallHttp;
+        }
         match service.role {
             Role::UnixEcho => {
                 let path = unix_path();
@@ -51,7 +56,7 @@ impl Serve for Epoll {
 #[derive(Debug)]
 struct Connection<S> {
     stream: S,
-    inbound: Inbound,
+    dialogue: Dialogue,
 }
 
 fn token(fd: RawFd) -> Token {
@@ -76,7 +81,7 @@ fn serve_streams<L: Source + AsRawFd, S: Source + AsRawFd + Read + Write>(
                     let at = token(stream.as_raw_fd());
                     poll.registry().register(&mut stream, at, Interest::READABLE)?;
                     connections.resize_with(connections.len().max(at.0 + 1), || None);
-                    connections[at.0] = Some(Connection { stream, inbound: Inbound::new() });
+                    connections[at.0] = Some(Connection { stream, dialogue: Dialogue::new(service) });
                 }
                 continue;
             }
@@ -92,14 +97,15 @@ impl<S: Read + Write> Connection<S> {
     /// Answers what is there; returns whether the connection goes on. It ends with its client, however that goes.
     fn answer(&mut self, service: Service) -> bool {
         loop {
-            let room = self.inbound.space().len();
-            let count = match unless_empty(self.stream.read(self.inbound.space())) {
+            let room = self.dialogue.space().len();
+            let count = match unless_empty(self.stream.read(self.dialogue.space())) {
                 Ok(Some(count @ 1..)) => count,
                 Ok(None) => return true,
                 Ok(Some(0)) | Err(_) => return false,
             };
-            if let Some(request) = self.inbound.received(count)
-                && (self.stream.write_all(&service.respond(&request)).is_err() || service.is_once())
+            let Ok(answer) = self.dialogue.received(count) else { return false };
+            if let Some(answer) = answer
+                && (self.stream.write_all(answer).is_err() || service.is_once())
             {
                 return false;
             }

@@ -1,6 +1,9 @@
-//! A plain text by HTTP/1.1, with hyper on sward and on tokio, configured alike; Go has a server of its own.
+//! A plain text by HTTP/1.1, with hyper on sward and on tokio, configured alike; Go has a server of its own. And may's, which is
+//! small as those that are measured beside it.
 
 use std::convert::Infallible;
+use std::io;
+use std::net::TcpListener;
 
 use http_body_util::Full;
 use hyper::body::{Body, Bytes};
@@ -8,9 +11,10 @@ use hyper::rt::Executor as _;
 use hyper::server::conn::http1::Builder;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
+use may_minihttp::{HttpServer, HttpService};
 
 use super::serving::Announce;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::load::PLAIN_TEXT;
 
 async fn answer(_: Request<impl Body>) -> std::result::Result<Response<Full<Bytes>>, Infallible> {
@@ -46,4 +50,26 @@ pub(super) async fn tokio(announce: Announce) -> Result<()> {
             drop(builder.serve_connection(stream, service_fn(answer)).await);
         });
     }
+}
+
+#[derive(Clone)]
+struct PlainText;
+
+impl HttpService for PlainText {
+    fn call(
+        &mut self,
+        _: may_minihttp::Request<'_, '_, '_>,
+        response: &mut may_minihttp::Response<'_>,
+    ) -> io::Result<()> {
+        response.body_mut().extend_from_slice(PLAIN_TEXT);
+        Ok(())
+    }
+}
+
+/// With `may_minihttp`. It does not say where it listens, so it is given a port that was free.
+pub(super) fn may(announce: Announce) -> Result<()> {
+    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+    let serving = HttpServer(PlainText).start(address)?;
+    announce(&address.to_string());
+    serving.join().map_err(|_| Error::new("the server of may_minihttp panicked"))
 }

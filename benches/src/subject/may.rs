@@ -12,9 +12,10 @@ use may::coroutine::{self, Coroutine, JoinHandle, yield_now};
 use may::go;
 
 use super::computing::{Compute, for_may};
+use super::http;
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{Done, Primitive, blocking};
-use super::serving::{self, Announce, Serve, Service};
+use super::serving::{self, Announce, Role, Serve, Service};
 use super::{Demand, Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::cost::Costs;
 use crate::error::{Error, Result};
@@ -183,6 +184,9 @@ impl Serve for May {
                     service.batch.chunk();
                 }
             });
+        }
+        if service.role == Role::SmallHttp {
+            return http::may(announce);
         }
         let workers = self.workers;
         join(go!(move || serving::may::serve(service, workers, announce)))?

@@ -7,6 +7,7 @@
 //! Every method times itself on a green thread of the subject, so entering the runtime is not measured.
 
 mod computing;
+mod dialogue;
 mod epoll;
 mod files;
 mod generator;
@@ -162,9 +163,14 @@ impl Kind {
         self.is_runtime() || self == Self::Epoll
     }
 
-    /// Whether there is an HTTP server for it that is measured.
+    /// Whether there is a full HTTP server for it, or it is the limit of those.
     pub(crate) fn has_http(self) -> bool {
-        matches!(self, Self::Sward | Self::SwardRoaming | Self::Tokio | Self::Go)
+        matches!(self, Self::Sward | Self::SwardRoaming | Self::Tokio | Self::Go | Self::Epoll)
+    }
+
+    /// Whether it can have a small one.
+    pub(crate) fn has_small_http(self) -> bool {
+        self.answers_at_once() && self != Self::Go
     }
 
     /// Whether it is a runtime with files of its own.

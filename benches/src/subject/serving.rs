@@ -5,8 +5,9 @@
 use std::io::{Read, Write};
 use std::path::PathBuf;
 
+use super::dialogue::Dialogue;
 use crate::error::Result;
-use crate::work::{Batch, Inbound, MESSAGE_LEN, Message, answer};
+use crate::work::{Batch, MESSAGE_LEN};
 
 /// What a server does with what it receives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,15 +22,25 @@ pub(crate) enum Role {
     UnixEcho,
     /// Sends datagrams back: a handler for each worker, all on one socket.
     UdpEcho,
-    /// Answers requests of HTTP/1.1 with a plain text.
+    /// Answers requests of HTTP/1.1 with a plain text, by whatever library is the usual one.
     Http,
+    /// The same with a parser, and no more.
+    SmallHttp,
     /// Answers each request with hashing, and does batch work meanwhile.
     Requests,
 }
 
 impl Role {
-    const ALL: [Self; 7] =
-        [Self::Echo, Self::PlainEcho, Self::Once, Self::UnixEcho, Self::UdpEcho, Self::Http, Self::Requests];
+    const ALL: [Self; 8] = [
+        Self::Echo,
+        Self::PlainEcho,
+        Self::Once,
+        Self::UnixEcho,
+        Self::UdpEcho,
+        Self::Http,
+        Self::SmallHttp,
+        Self::Requests,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -39,6 +50,7 @@ impl Role {
             Self::UnixEcho => "unix_echo",
             Self::UdpEcho => "udp_echo",
             Self::Http => "http",
+            Self::SmallHttp => "small_http",
             Self::Requests => "requests",
         }
     }
@@ -60,11 +72,6 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// The answer to a request.
-    pub(crate) fn respond(self, request: &Message) -> Message {
-        if self.role == Role::Requests { answer(request, self.iterations) } else { *request }
-    }
-
     /// Whether a connection is closed after its first answer.
     pub(crate) fn is_once(self) -> bool {
         self.role == Role::Once
@@ -85,16 +92,16 @@ pub(super) fn unix_path() -> PathBuf {
     std::env::temp_dir().join(format!("sward-benches-{}.socket", std::process::id()))
 }
 
-/// Answers messages until the client goes away, however it goes.
-pub(super) fn connection(mut stream: impl Read + Write, service: Service) -> std::io::Result<()> {
-    let mut inbound = Inbound::new();
+/// Answers requests until the client goes away, however it goes, or says what is none.
+pub(super) fn connection(mut stream: impl Read + Write, service: Service) -> Result<()> {
+    let mut dialogue = Dialogue::new(service);
     loop {
-        let count = stream.read(inbound.space())?;
+        let count = stream.read(dialogue.space())?;
         if count == 0 {
             return Ok(());
         }
-        if let Some(request) = inbound.received(count) {
-            stream.write_all(&service.respond(&request))?;
+        if let Some(answer) = dialogue.received(count)? {
+            stream.write_all(answer)?;
             if service.is_once() {
                 return Ok(());
             }

@@ -17,6 +17,7 @@ use smol::net::{TcpListener, TcpStream, UdpSocket};
 use smol::{Executor, Task, Timer};
 
 use super::computing::{Compute, ROWS, row};
+use super::dialogue::Dialogue;
 use super::files::{self, Order};
 use super::lateness::{self, Late, Naps, Ticks};
 use super::primitives::{self, Done, Primitive};
@@ -25,7 +26,7 @@ use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::{Inbound, MESSAGE_LEN};
+use crate::work::MESSAGE_LEN;
 
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Smol {
@@ -308,13 +309,12 @@ impl Smol {
 }
 
 async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
-    let mut inbound = Inbound::new();
-    // A connection ends when its client goes away, however it goes.
-    while let Ok(count @ 1..) = stream.read(inbound.space()).await {
-        let Some(request) = inbound.received(count) else {
-            continue;
-        };
-        if stream.write_all(&service.respond(&request)).await.is_err() || service.is_once() {
+    let mut dialogue = Dialogue::new(service);
+    // A connection ends when its client goes away, however it goes, or says what is no request.
+    while let Ok(count @ 1..) = stream.read(dialogue.space()).await {
+        let Ok(answer) = dialogue.received(count) else { return };
+        let Some(answer) = answer else { continue };
+        if stream.write_all(answer).await.is_err() || service.is_once() {
             return;
         }
     }

@@ -17,6 +17,7 @@ use tokio::sync::Notify;
 use tokio::task::{JoinHandle, yield_now};
 
 use super::computing::{Compute, ROWS, row};
+use super::dialogue::Dialogue;
 use super::files::{self, Order};
 use super::http;
 use super::lateness::{self, Late, Naps, Storm, Ticks};
@@ -26,7 +27,7 @@ use super::{Frames, STARTED, StartLine, Subject, leaves, resident_growth};
 use crate::cost::Costs;
 use crate::error::{Error, Result};
 use crate::relay::Relay;
-use crate::work::{Inbound, MESSAGE_LEN};
+use crate::work::MESSAGE_LEN;
 
 #[derive(Debug)]
 pub(crate) struct Tokio {
@@ -290,13 +291,12 @@ async fn serve_unix(service: Service, announce: Announce) -> Result<()> {
 }
 
 async fn connection(mut stream: impl AsyncRead + AsyncWrite + Unpin, service: Service) {
-    let mut inbound = Inbound::new();
-    // A connection ends when its client goes away, however it goes.
-    while let Ok(count @ 1..) = stream.read(inbound.space()).await {
-        let Some(request) = inbound.received(count) else {
-            continue;
-        };
-        if stream.write_all(&service.respond(&request)).await.is_err() || service.is_once() {
+    let mut dialogue = Dialogue::new(service);
+    // A connection ends when its client goes away, however it goes, or says what is no request.
+    while let Ok(count @ 1..) = stream.read(dialogue.space()).await {
+        let Ok(answer) = dialogue.received(count) else { return };
+        let Some(answer) = answer else { continue };
+        if stream.write_all(answer).await.is_err() || service.is_once() {
             return;
         }
     }

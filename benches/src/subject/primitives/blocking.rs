@@ -4,10 +4,10 @@
 
 /// A message to and fro, each side receiving in the way given.
 macro_rules! rally {
-    ($hand_over:expr, $rounds:expr, $receive:ident($($limit:expr)?)) => {{
+    ($capacity:expr, $rounds:expr, $receive:ident($($limit:expr)?)) => {{
         let rounds = $rounds;
-        let (ping, pinged) = bounded::<u64>($hand_over);
-        let (pong, ponged) = bounded::<u64>($hand_over);
+        let (ping, pinged) = bounded::<u64>($capacity);
+        let (pong, ponged) = bounded::<u64>($capacity);
         let echo = spawn(move || -> Result<()> {
             for _ in 0..rounds {
                 ok(pong.send(ok(pinged.$receive($($limit)?))? + 1))?;
@@ -33,8 +33,9 @@ macro_rules! channels {
             rally!($hand_over, rounds, recv())
         }
 
+        /// With room for a message, or those who wait could all be senders, whom nothing limits.
         pub(super) fn pingpong_timeout(rounds: u64) -> Result<Done> {
-            rally!($hand_over, rounds, recv_timeout(LIMIT))
+            rally!(1, rounds, recv_timeout(LIMIT))
         }
 
         pub(super) fn pipeline(messages: u64) -> Result<Done> {
@@ -153,10 +154,10 @@ macro_rules! channel_of_many {
     };
 }
 
-/// `chan_select`, given the same and `select`.
+/// `select_fan_in`, given the same and `select`.
 macro_rules! channel_select {
     () => {
-        pub(super) fn chan_select(messages: u64) -> Result<Done> {
+        pub(super) fn select_fan_in(messages: u64) -> Result<Done> {
             let start = Instant::now();
             let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
                 .map(|_| {
@@ -340,7 +341,7 @@ pub(in crate::subject) mod sward {
             Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
-            Primitive::ChanSelect => chan_select(count),
+            Primitive::SelectFanIn => select_fan_in(count),
             Primitive::MutexUncontended => mutex_uncontended(count),
             Primitive::MutexContended => mutex_contended(count),
             Primitive::RwLockReadMostly => rwlock_read_mostly(count),
@@ -379,7 +380,7 @@ pub(in crate::subject) mod threads {
             Primitive::MutexContended => mutex_contended(count),
             Primitive::RwLockReadMostly => rwlock_read_mostly(count),
             Primitive::CondvarHandoff => condvar_handoff(count),
-            Primitive::ChanMpmc | Primitive::ChanSelect | Primitive::Semaphore => lacks(primitive),
+            Primitive::ChanMpmc | Primitive::SelectFanIn | Primitive::Semaphore => lacks(primitive),
         }
     }
 }
@@ -409,7 +410,7 @@ pub(in crate::subject) mod crossbeam {
             Primitive::Pairs => pairs(count),
             Primitive::ChanMpsc => chan_mpsc(count),
             Primitive::ChanMpmc => chan_mpmc(count),
-            Primitive::ChanSelect => chan_select(count),
+            Primitive::SelectFanIn => select_fan_in(count),
             _ => lacks(primitive),
         }
     }
@@ -511,7 +512,7 @@ pub(in crate::subject) mod may {
             Primitive::RwLockReadMostly => rwlock_read_mostly(count),
             Primitive::CondvarHandoff => condvar_handoff(count),
             Primitive::Semaphore => semaphore(count),
-            Primitive::ChanSelect => lacks(primitive),
+            Primitive::SelectFanIn => lacks(primitive),
         }
     }
 }

@@ -23,7 +23,7 @@ pub(crate) enum Primitive {
     /// 4 producers and 4 consumers on a channel for 1024 messages; a message.
     ChanMpmc,
     /// A consumer selects from 4 channels for 16 messages, each with a producer; a message.
-    ChanSelect,
+    SelectFanIn,
     /// As `ChanPingpong`, each receive limited; a round trip.
     PingpongTimeout,
     /// A message goes through 8 stages, with a channel for 16 messages before each; a message.
@@ -60,7 +60,7 @@ impl Primitive {
             Self::ChanPingpong => "chan_pingpong",
             Self::ChanMpsc => "chan_mpsc",
             Self::ChanMpmc => "chan_mpmc",
-            Self::ChanSelect => "chan_select",
+            Self::SelectFanIn => "select_fan_in",
             Self::PingpongTimeout => "pingpong_timeout",
             Self::Pipeline => "pipeline",
             Self::Pairs => "pairs",

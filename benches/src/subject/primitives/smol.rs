@@ -263,6 +263,6 @@ pub(in crate::subject) async fn run(executor: Spawner, primitive: Primitive, cou
         Primitive::MutexContended => mutex_contended(executor, count).await,
         Primitive::RwLockReadMostly => rwlock_read_mostly(executor, count).await,
         Primitive::Semaphore => semaphore(executor, count).await,
-        Primitive::ChanSelect | Primitive::CondvarHandoff => lacks(primitive),
+        Primitive::SelectFanIn | Primitive::CondvarHandoff => lacks(primitive),
     }
 }

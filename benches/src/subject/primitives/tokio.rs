@@ -150,7 +150,7 @@ async fn chan_mpsc(messages: u64) -> Result<Done> {
     Ok(Done { time, count })
 }
 
-async fn chan_select(messages: u64) -> Result<Done> {
+async fn select_fan_in(messages: u64) -> Result<Done> {
     let start = Instant::now();
     let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
         .map(|_| {
@@ -274,7 +274,7 @@ pub(in crate::subject) async fn run(primitive: Primitive, count: u64) -> Result<
         Primitive::Pipeline => pipeline(count).await,
         Primitive::Pairs => pairs(count).await,
         Primitive::ChanMpsc => chan_mpsc(count).await,
-        Primitive::ChanSelect => chan_select(count).await,
+        Primitive::SelectFanIn => select_fan_in(count).await,
         Primitive::MutexUncontended => mutex_uncontended(count).await,
         Primitive::MutexContended => mutex_contended(count).await,
         Primitive::RwLockReadMostly => rwlock_read_mostly(count).await,
