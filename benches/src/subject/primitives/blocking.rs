@@ -159,28 +159,26 @@ macro_rules! channel_select {
     () => {
         pub(super) fn select_fan_in(messages: u64) -> Result<Done> {
             let start = Instant::now();
-            let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
-                .map(|_| {
-                    let (sender, receiver) = bounded::<u64>(SELECT_CAPACITY);
-                    let produce = move || -> Result<()> {
-                        for _ in 0..messages / PRODUCERS {
-                            ok(sender.send(1))?;
-                        }
-                        Ok(())
-                    };
-                    (receiver, spawn(produce))
+            let channels: [_; PRODUCERS as usize] = std::array::from_fn(|_| bounded::<u64>(SELECT_CAPACITY));
+            // Each channel stays open beyond its last message: one that is closed is always ready.
+            let producers = channels.each_ref().map(|(sender, _)| {
+                let sender = sender.clone();
+                spawn(move || -> Result<()> {
+                    for _ in 0..messages / PRODUCERS {
+                        ok(sender.send(1))?;
+                    }
+                    Ok(())
                 })
-                .unzip();
-            let [a, b, c, d] = &receivers[..] else { unreachable!("there are four") };
+            });
+            let [a, b, c, d] = channels.each_ref().map(|(_, receiver)| receiver);
             let mut count = 0;
             while count < messages {
-                // A producer that is done closes its channel, which then is always ready: so it counts for nothing.
-                select! {
-                    recv(a) -> message => count += message.unwrap_or(0),
-                    recv(b) -> message => count += message.unwrap_or(0),
-                    recv(c) -> message => count += message.unwrap_or(0),
-                    recv(d) -> message => count += message.unwrap_or(0),
-                }
+                count += ok(select! {
+                    recv(a) -> message => message,
+                    recv(b) -> message => message,
+                    recv(c) -> message => message,
+                    recv(d) -> message => message,
+                })?;
             }
             let time = start.elapsed();
             for producer in producers {

@@ -152,23 +152,22 @@ async fn chan_mpsc(messages: u64) -> Result<Done> {
 
 async fn select_fan_in(messages: u64) -> Result<Done> {
     let start = Instant::now();
-    let (receivers, producers): (Vec<_>, Vec<_>) = (0..PRODUCERS)
-        .map(|_| {
-            let (sender, receiver) = channel::<u64>(SELECT_CAPACITY);
-            let produce = async move {
-                for _ in 0..messages / PRODUCERS {
-                    ok(sender.send(1).await)?;
-                }
-                Ok::<(), Error>(())
-            };
-            (receiver, tokio::spawn(produce))
+    let (senders, receivers): (Vec<_>, Vec<_>) =
+        (0..PRODUCERS).map(|_| channel::<u64>(SELECT_CAPACITY)).unzip();
+    // Each channel stays open beyond its last message.
+    let producers = senders.iter().cloned().map(|sender| {
+        tokio::spawn(async move {
+            for _ in 0..messages / PRODUCERS {
+                ok(sender.send(1).await)?;
+            }
+            Ok::<(), Error>(())
         })
-        .unzip();
+    });
+    let producers: Vec<_> = producers.collect();
     let [mut a, mut b, mut c, mut d] =
         <[_; PRODUCERS as usize]>::try_from(receivers).map_err(|_| Error::new("there are four"))?;
     let mut count = 0;
     while count < messages {
-        // A pattern that does not match switches its branch off for this time, so a closed channel is no busy loop.
         count += tokio::select! {
             Some(message) = a.recv() => message,
             Some(message) = b.recv() => message,
