@@ -6,6 +6,11 @@
 //!   in its methods or in the hands of the user, what is registered stays open until it is deregistered.
 //! - **I2** The duplicate shares its mode with the original: non-blocking as long as the `Watch` lives.
 //!
+//! # Without a reactor
+//!
+//! Epoll refuses what is always ready, such as regular files. There nothing is waited for, and no mode is changed; but an operation may block all
+//! the same, as long as a disk takes, so each is run by [`blocking`], with another worker in the place of its own.
+//!
 //! # Suspension
 //!
 //! Waits suspend, in `Source::run`.
@@ -31,6 +36,8 @@ use std::{
     time::{Duration, Instant},
 };
 
+use sward_runtime::{blocking, budget, cancel};
+
 use crate::{
     options::deadline_in,
     source::{Interest, Operation, Source},
@@ -47,6 +54,9 @@ use crate::{
 /// If the value inside implements [`Read`] and [`Write`], so does this. For other operations there are
 /// [`read_with`](Self::read_with) and [`write_with`](Self::write_with), or [`read_ready`](Self::read_ready) and
 /// [`write_ready`](Self::write_ready) by themselves. Any number of threads may wait at once, in both directions.
+///
+/// What is always ready, such as a regular file or `/dev/null`, is not waited for. Operations on it may block all the same, on a disk for one, so each runs as by
+/// [`blocking`]; for files, [`fs::File`](crate::fs::File) does better.
 ///
 /// For TCP, Unix sockets, pipes and child processes there are types of their own, in [`net`](crate::net), [`os::unix::net`](crate::os::unix::net),
 /// [`io`](crate::io) and [`process`](crate::process). They know what the kernel does not report: of a Unix socket, whose buffer is full, that its peer reads no more.
@@ -90,8 +100,8 @@ use crate::{
 #[doc(alias = "Async")]
 #[doc(alias = "AsyncFd")]
 pub struct Watched<T> {
-    // Declared before `io`, so dropped before it: the mode is restored while the value is still there.
-    watch: Watch,
+    // Declared before `io`, so dropped before it: the mode is restored while the value is still there. `None`: it is always ready.
+    watch: Option<Watch>,
     io: T,
 }
 
@@ -117,29 +127,55 @@ impl<T: AsFd> Watched<T> {
     /// The mode belongs to all duplicates of the descriptor, also those that other processes hold; when this value ends, it is
     /// restored. So of two for one descriptor the first ends last, or operations of the other block the worker. One descriptor more is used, for the duplicate that is watched.
     ///
+    /// What is always ready is left in its mode, and uses no second descriptor.
+    ///
     /// # Errors
     ///
-    /// [`PermissionDenied`](io::ErrorKind::PermissionDenied) if the descriptor cannot be watched because it is always ready, as that
-    /// of a regular file or `/dev/null`: use it as it is, or with [`unblock`](sward_runtime::unblock). Or there are no
-    /// descriptors left. The value is dropped then; to keep it, lend it: `Watched::new(&value)`.
+    /// There are no descriptors left, or no memory. The value is dropped then; to keep it, lend it: `Watched::new(&value)`.
     ///
     /// # Examples
     ///
     /// ```
     /// use std::fs::File;
-    /// use sward_io::io::{ErrorKind, Watched};
+    /// use sward_io::io::{self, Read, Watched};
     ///
-    /// let file = File::open("/dev/null")?;
-    /// assert_eq!(Watched::new(&file).unwrap_err().kind(), ErrorKind::PermissionDenied);
-    /// assert_eq!(file.metadata()?.len(), 0);
-    /// # Ok::<(), std::io::Error>(())
+    /// // Standard input may be a terminal, a pipe or a file.
+    /// for path in ["/dev/null", "/dev/zero"] {
+    ///     let mut byte = [1];
+    ///     Watched::new(File::open(path)?)?.read(&mut byte)?;
+    /// }
+    /// # Ok::<(), io::Error>(())
     /// ```
     pub fn new(io: T) -> io::Result<Self> {
         let duplicate = io.as_fd().try_clone_to_owned()?;
-        sys::check_watchable(duplicate.as_fd())?;
+        match sys::check_watchable(duplicate.as_fd()) {
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                return Ok(Self { watch: None, io });
+            }
+            other => other?,
+        }
         let was_nonblocking = sys::file::is_nonblocking(duplicate.as_fd());
         sys::file::set_nonblocking(duplicate.as_fd(), true)?;
-        Ok(Self { watch: Watch { source: Source::new(duplicate), was_nonblocking }, io })
+        Ok(Self { watch: Some(Watch { source: Source::new(duplicate), was_nonblocking }), io })
+    }
+}
+
+/// Tries an operation, and waits in between, as far as there is something to wait for.
+fn run<R>(
+    watch: Option<&Watch>,
+    operation: Operation,
+    mut attempt: impl FnMut() -> io::Result<R>,
+) -> io::Result<R> {
+    if let Some(watch) = watch {
+        return watch.source.run(operation, |_| attempt(), |_| false);
+    }
+    budget::spend();
+    loop {
+        cancel::check();
+        match blocking(&mut attempt) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            other => return other,
+        }
     }
 }
 
@@ -422,7 +458,7 @@ impl<T> Watched<T> {
     /// # Ok::<(), io::Error>(())
     /// ```
     pub fn read_with<R>(&self, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.watch.source.run(Operation::READ, |_| attempt(&self.io), |_| false)
+        run(self.watch.as_ref(), Operation::READ, || attempt(&self.io))
     }
 
     /// As [`read_with`](Self::read_with), for operations that need the value inside for themselves.
@@ -445,7 +481,7 @@ impl<T> Watched<T> {
     /// ```
     pub fn read_with_mut<R>(&mut self, mut attempt: impl FnMut(&mut T) -> io::Result<R>) -> io::Result<R> {
         let Self { watch, io } = self;
-        watch.source.run(Operation::READ, |_| attempt(io), |_| false)
+        run(watch.as_ref(), Operation::READ, || attempt(io))
     }
 
     /// Runs an operation that writes, as [`read_with`](Self::read_with) does one that reads.
@@ -467,7 +503,7 @@ impl<T> Watched<T> {
     /// # Ok::<(), io::Error>(())
     /// ```
     pub fn write_with<R>(&self, mut attempt: impl FnMut(&T) -> io::Result<R>) -> io::Result<R> {
-        self.watch.source.run(Operation::WRITE, |_| attempt(&self.io), |_| false)
+        run(self.watch.as_ref(), Operation::WRITE, || attempt(&self.io))
     }
 
     /// As [`write_with`](Self::write_with), for operations that need the value inside for themselves.
@@ -489,16 +525,16 @@ impl<T> Watched<T> {
     /// ```
     pub fn write_with_mut<R>(&mut self, mut attempt: impl FnMut(&mut T) -> io::Result<R>) -> io::Result<R> {
         let Self { watch, io } = self;
-        watch.source.run(Operation::WRITE, |_| attempt(io), |_| false)
+        run(watch.as_ref(), Operation::WRITE, || attempt(io))
     }
 
     fn ready(&self, operation: Operation, deadline: Option<Instant>) -> io::Result<()> {
+        let Some(Watch { source, .. }) = &self.watch else { return Ok(()) };
         let to_read = operation.interest == Interest::Read;
         let attempt = |fd: &OwnedFd| {
             let is_ready = sys::file::is_ready(fd.as_fd(), to_read);
             if is_ready { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
         };
-        let source = &self.watch.source;
         let mut waited = source.run(operation.until(deadline), attempt, |()| false);
         if waited.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
             // The time is up; but the kernel may not have told the reactor yet.

@@ -13,7 +13,7 @@ use std::{
 };
 
 use crate::common::{
-    everywhere,
+    configs, everywhere,
     process::{Returned, alone, descriptors, one_worker, until_waiting},
     runtimes, settle, stress, watchdog,
 };
@@ -107,20 +107,52 @@ fn what_reads_by_exclusive_reference_only_does_so_here() {
 }
 
 #[test]
-fn what_is_always_ready_is_refused_and_left_alone() {
+fn what_is_always_ready_is_used_as_it_is() {
     everywhere(|| {
         let dir = tempfile::tempdir()?;
         let path = dir.path().join("file");
-        std::fs::write(&path, "contents")?;
-        for path in [&*path, dir.path(), "/dev/null".as_ref()] {
-            let file = File::open(path)?;
-            let error = Watched::new(&file).expect_err("it cannot be watched");
-            assert_eq!(error.kind(), ErrorKind::PermissionDenied);
-            assert!(!is_nonblocking(&file));
-        }
-        assert_eq!(io::read_to_string(File::open(&path)?)?, "contents");
+        let mut file = Watched::new(File::create_new(&path)?)?;
+        file.write_all(b"contents")?;
+        file.write_ready()?;
+        assert!(!is_nonblocking(&file));
+        let mut file = Watched::new(File::open(&path)?)?;
+        file.read_ready_timeout(Duration::ZERO)?;
+        assert_eq!(io::read_to_string(&mut file)?, "contents");
+        // At its end it is ready too.
+        file.read_ready()?;
+
+        let folder = Watched::new(File::open(dir.path())?)?;
+        assert_eq!((&folder).read(&mut [0]).expect_err("no file").kind(), ErrorKind::IsADirectory);
+        assert_eq!((&Watched::new(File::open("/dev/null")?)?).read(&mut [0])?, 0);
+        let mut tries = 0;
+        let tried = folder.read_with(|_| {
+            tries += 1;
+            if tries < 3 {
+                Err(ErrorKind::Interrupted.into())
+            } else {
+                Err::<(), _>(ErrorKind::WouldBlock.into())
+            }
+        });
+        // Nothing would end a wait.
+        assert_eq!((tries, tried.expect_err("as told").kind()), (3, ErrorKind::WouldBlock));
         Ok(())
     });
+}
+
+#[test]
+fn what_is_always_ready_does_not_keep_the_worker_when_it_blocks() {
+    let _watchdog = watchdog();
+    for config in configs() {
+        // So nobody finds out that a worker is stuck.
+        let runtime = config.builder().stall_after(Duration::from_secs(3600)).build().expect("a runtime");
+        let got = runtime.run(|| {
+            let file = Watched::new(File::open("/dev/null")?)?;
+            let (sender, receiver) = mpsc::channel();
+            thread::spawn(move || sender.send(7));
+            file.read_with(|_| receiver.recv().map_err(io::Error::other))
+        });
+        assert_eq!(got.expect("it was sent"), 7);
+    }
 }
 
 #[test]
@@ -409,7 +441,7 @@ fn descriptors_are_closed() {
                 assert!(here.read_ready_timeout(Duration::from_millis(1)).is_err());
                 drop(there.into_inner());
                 here.read_ready().expect("the end");
-                assert!(Watched::new(File::open("/dev/null").expect("there")).is_err());
+                drop(Watched::new(File::open("/dev/null").expect("there")).expect("always ready"));
             };
             runtime.run(round);
             let before = descriptors();
