@@ -60,6 +60,8 @@ pub(crate) static CHUNKS: Metric = Metric::new("batch_chunks", "1/s", Better::Hi
 /// CPU time for each request beyond all hashing.
 pub(crate) static OVERHEAD: Metric = Metric::new("overhead_per_request", "us", Better::Lower);
 pub(crate) static LOAD: Metric = Metric::new("load_generator", "CPUs", Better::Neither);
+/// Context switches of the load generator for one operation: how often it waited for the server.
+pub(crate) static LOAD_SWITCHES: Metric = Metric::new("load_switches", "each", Better::Neither);
 pub(crate) static SPEEDUP: Metric = Metric::new("speedup", "x", Better::Higher);
 /// The same with the batch work counted: all work done, with all workers over one worker.
 pub(crate) static WORK_SPEEDUP: Metric = Metric::new("work_speedup", "x", Better::Higher);
@@ -95,6 +97,7 @@ static ALL: &[&Metric] = &[
     &CHUNKS,
     &OVERHEAD,
     &LOAD,
+    &LOAD_SWITCHES,
     &SPEEDUP,
     &WORK_SPEEDUP,
 ];

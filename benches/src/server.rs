@@ -17,8 +17,8 @@ use crate::cost::{self, Calls};
 use crate::error::{Error, Result};
 use crate::load::{self, Exchange, Load, Plan, Target, Turn};
 use crate::metric::{
-    CALLS, CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD, MAX,
-    MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT, SWITCHES,
+    CALLS, CHUNKS, CONNECTIONS as CONNECTION_RATE, CPU_CONNECTION, CPU_MESSAGE, CPU_REQUEST, LOAD,
+    LOAD_SWITCHES, MAX, MESSAGES, Metric, OVERHEAD, P50, P99, P999, REQUESTS, RESIDENT, SWITCHES,
 };
 use crate::subject::{self, Kind, Role, Service};
 use crate::sys;
@@ -222,7 +222,7 @@ impl Run {
             rate,
         };
         let mut readings = Vec::new();
-        let mut own_cpu = Vec::new();
+        let mut own = Vec::new();
         let mut calls = None;
         let mut calls_each = None;
         let load = load::generate(&plan, |turn| {
@@ -234,24 +234,25 @@ impl Run {
                     }
                 }
                 Turn::Begin | Turn::End => {
-                    own_cpu.push(sys::cpu_time());
+                    own.push(sys::usage());
                     readings.push(server.reading()?);
                 }
             }
             Ok(())
         })?;
-        let ([first, last], [own_first, own_last]) = (&readings[..], &own_cpu[..]) else {
+        let ([first, last], [own_first, own_last]) = (&readings[..], &own[..]) else {
             return Err(Error::new("the server was not read twice"));
         };
         let seconds = (last.at - first.at).as_secs_f64();
         let switches = (last.switches - first.switches) as f64 / load.latencies.len() as f64;
-        let mut costs: Figures = vec![(&SWITCHES, switches)];
+        let own_switches = (own_last.switches - own_first.switches) as f64 / load.latencies.len() as f64;
+        let mut costs: Figures = vec![(&LOAD_SWITCHES, own_switches), (&SWITCHES, switches)];
         costs.extend(calls_each.map(|calls| (&CALLS, calls)));
         costs.extend(cost::memory(process, idle_bytes)?);
         Ok(Self {
             costs,
             server_cpus: (last.cpu - first.cpu).as_secs_f64() / seconds,
-            load_cpus: (*own_last - *own_first).as_secs_f64() / load.elapsed.as_secs_f64(),
+            load_cpus: (own_last.cpu - own_first.cpu).as_secs_f64() / load.elapsed.as_secs_f64(),
             chunks_per_s: (last.chunks - first.chunks) as f64 / seconds,
             batch_cpus: (last.batch_cpu - first.batch_cpu).as_secs_f64() / seconds,
             load,
