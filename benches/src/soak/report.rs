@@ -33,6 +33,8 @@ kinds! {
     Broadcasts "values broadcast, watched and sent once",
     Connections "connections",
     Bytes "bytes echoed",
+    Servers "servers, each with a shutdown",
+    Answers "answers of servers",
     Sleeps "sleeps",
     Ticks "ticks of intervals",
     Timeouts "calls cut short by a time limit",

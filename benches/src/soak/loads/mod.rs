@@ -16,6 +16,8 @@ mod panics;
 mod processes;
 mod runtimes;
 mod selects;
+#[cfg(target_os = "linux")]
+mod serving;
 mod timers;
 mod trees;
 
@@ -68,6 +70,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry { name: "processes", new: fresh::<processes::Processes> },
     Entry { name: "runtimes", new: fresh::<runtimes::Runtimes> },
     Entry { name: "selects", new: fresh::<selects::Selects> },
+    #[cfg(target_os = "linux")]
+    Entry { name: "serving", new: fresh::<serving::Serving> },
     Entry { name: "timers", new: fresh::<timers::Timers> },
     Entry { name: "trees", new: fresh::<trees::Trees> },
 ];
