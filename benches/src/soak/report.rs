@@ -35,6 +35,8 @@ kinds! {
     Bytes "bytes echoed",
     Servers "servers, each with a shutdown",
     Answers "answers of servers",
+    Datagrams "datagrams",
+    Lost "datagrams that UDP has lost",
     Sleeps "sleeps",
     Ticks "ticks of intervals",
     Timeouts "calls cut short by a time limit",

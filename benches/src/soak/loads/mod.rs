@@ -3,6 +3,7 @@
 mod broadcasts;
 mod cancels;
 mod channels;
+mod datagrams;
 mod dumps;
 mod echo;
 mod files;
@@ -57,6 +58,7 @@ pub(crate) const ALL: &[Entry] = &[
     Entry { name: "broadcasts", new: fresh::<broadcasts::Broadcasts> },
     Entry { name: "cancels", new: fresh::<cancels::Cancels> },
     Entry { name: "channels", new: fresh::<channels::Channels> },
+    Entry { name: "datagrams", new: fresh::<datagrams::Datagrams> },
     Entry { name: "dumps", new: fresh::<dumps::Dumps> },
     Entry { name: "echo", new: fresh::<echo::Echo> },
     Entry { name: "files", new: fresh::<files::Files> },
