@@ -37,6 +37,7 @@ kinds! {
     Answers "answers of servers",
     Datagrams "datagrams",
     Lost "datagrams that UDP has lost",
+    Descriptors "descriptors passed",
     Sleeps "sleeps",
     Ticks "ticks of intervals",
     Timeouts "calls cut short by a time limit",

@@ -4,6 +4,8 @@ mod broadcasts;
 mod cancels;
 mod channels;
 mod datagrams;
+#[cfg(target_os = "linux")]
+mod descriptors;
 mod dumps;
 mod echo;
 mod files;
@@ -59,6 +61,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry { name: "cancels", new: fresh::<cancels::Cancels> },
     Entry { name: "channels", new: fresh::<channels::Channels> },
     Entry { name: "datagrams", new: fresh::<datagrams::Datagrams> },
+    #[cfg(target_os = "linux")]
+    Entry { name: "descriptors", new: fresh::<descriptors::Descriptors> },
     Entry { name: "dumps", new: fresh::<dumps::Dumps> },
     Entry { name: "echo", new: fresh::<echo::Echo> },
     Entry { name: "files", new: fresh::<files::Files> },
