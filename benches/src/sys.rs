@@ -169,6 +169,20 @@ pub(crate) fn few_heaps() {
     }
 }
 
+/// Sends a signal to this process, or to the calling OS thread alone. `false`: the kernel has no room for one more.
+#[cfg(target_os = "linux")]
+pub(crate) fn raise(signal: i32, to_this_thread: bool) -> bool {
+    if to_this_thread {
+        // SAFETY: it has no preconditions.
+        return unsafe { libc::raise(signal) } == 0;
+    }
+    // Unlike `kill` it says so when a signal cannot be kept apart from others.
+    let (process, value) =
+        (std::process::id().cast_signed(), libc::sigval { sival_ptr: std::ptr::null_mut() });
+    // SAFETY: it has no preconditions.
+    unsafe { libc::sigqueue(process, signal, value) == 0 }
+}
+
 /// Whether there are child processes, running or not yet waited for.
 pub(crate) fn has_children() -> bool {
     let mut info = MaybeUninit::<libc::siginfo_t>::zeroed();

@@ -152,6 +152,7 @@ impl Soak {
         let end = Instant::now() + Duration::from_secs_f64(settings.minutes * 60.0);
         let mut number = settings.first;
         let watchdog = Watchdog::new()?;
+        loads::prepare()?;
         let at_start = Figures::now()?;
         println!("{at_start}  at the start");
         // What the process keeps for good comes with the warm-up; descriptors and OS threads are none of it.

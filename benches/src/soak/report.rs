@@ -38,6 +38,7 @@ kinds! {
     Datagrams "datagrams",
     Lost "datagrams that UDP has lost",
     Descriptors "descriptors passed",
+    Signals "signals that were waited for",
     Sleeps "sleeps",
     Ticks "ticks of intervals",
     Timeouts "calls cut short by a time limit",

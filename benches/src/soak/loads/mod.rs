@@ -21,11 +21,15 @@ mod runtimes;
 mod selects;
 #[cfg(target_os = "linux")]
 mod serving;
+#[cfg(target_os = "linux")]
+mod signals;
 mod timers;
 mod trees;
 
-use std::fmt;
 use std::sync::Arc;
+use std::{fmt, io};
+
+use sward::signal::{Signal, Signals};
 
 use super::context::Ctx;
 
@@ -55,6 +59,11 @@ fn fresh<L: Load + Default + 'static>() -> Arc<dyn Load> {
     Arc::new(L::default())
 }
 
+/// Starts what a process keeps for good, so that it is not missed later: the OS thread that waits for signals, and its pipe.
+pub(crate) fn prepare() -> io::Result<()> {
+    Signals::new([Signal::User1]).map(drop)
+}
+
 /// All of them.
 pub(crate) const ALL: &[Entry] = &[
     Entry { name: "broadcasts", new: fresh::<broadcasts::Broadcasts> },
@@ -78,6 +87,8 @@ pub(crate) const ALL: &[Entry] = &[
     Entry { name: "selects", new: fresh::<selects::Selects> },
     #[cfg(target_os = "linux")]
     Entry { name: "serving", new: fresh::<serving::Serving> },
+    #[cfg(target_os = "linux")]
+    Entry { name: "signals", new: fresh::<signals::Signals> },
     Entry { name: "timers", new: fresh::<timers::Timers> },
     Entry { name: "trees", new: fresh::<trees::Trees> },
 ];
