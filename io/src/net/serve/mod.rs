@@ -313,7 +313,8 @@ impl Server {
         self.on_a_green_thread(move || drain(&seats, deadline)).unwrap_or(0)
     }
 
-    /// Waits until the server has ended: nobody accepts any more, and all connections have ended.
+    /// Waits until the server has ended: nobody accepts any more, and all connections have ended. If the runtime ends meanwhile, the server
+    /// ends with it, and so does the wait: perhaps before the last connection has been unwound.
     ///
     /// # Suspension
     ///
