@@ -42,7 +42,7 @@ impl Body for Whole {
 }
 
 /// Reads a body to its end.
-async fn collect(mut body: Incoming) -> hyper::Result<Vec<u8>> {
+pub(crate) async fn collect(mut body: Incoming) -> hyper::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     while let Some(frame) = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await {
         bytes.extend_from_slice(frame?.data_ref().expect("no trailers"));

@@ -21,6 +21,8 @@ mod fs_special;
 mod hardships;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "hyper")]
+mod hyper_http2;
 mod pipe;
 #[cfg(feature = "futures")]
 mod polled;

@@ -47,7 +47,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/hyper.rs`.
+//! `tests/hyper.rs`, `tests/hyper_http2.rs`.
 
 use std::{
     fmt, mem,

@@ -37,7 +37,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/hyper.rs`.
+//! `tests/hyper.rs`, `tests/hyper_http2.rs`.
 
 use std::{
     cmp::Reverse,

@@ -12,7 +12,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/polled.rs`, `tests/hyper.rs`.
+//! `tests/polled.rs`, `tests/hyper.rs`, `tests/hyper_http2.rs`.
 
 #[cfg(feature = "futures")]
 pub(crate) mod block_on;
