@@ -99,8 +99,9 @@ fn ask_http2(server: SocketAddr) -> Result<(), Box<dyn Error + Send + Sync>> {
 
 fn main() -> Result<(), Box<dyn Error + Send + Sync>> {
     if let Some(address) = env::args().nth(1) {
-        println!("serving on {address}");
-        return Ok(serve(&TcpListener::bind(&*address)?)?);
+        let listener = TcpListener::bind(&*address)?;
+        println!("serving on {}", listener.local_addr()?);
+        return Ok(serve(&listener)?);
     }
     let listener = TcpListener::bind("127.0.0.1:0")?;
     let server = listener.local_addr()?;
