@@ -66,8 +66,9 @@
 //! - [`time`]: deadlines that reach every wait inside a call, and intervals.
 //!
 //! With features, all off by default: `futures` gives [`io`] sockets for futures, and futures as streams; `hyper` adds HTTP servers and
-//! clients, with the module `hyper`; with `tracing`, spans follow the green thread that is in them. Futures of tokio need no feature:
-//! see the example `tokio_interop`.
+//! clients, with the module `hyper`; `tokio` gives those sockets the traits of `tokio::io`, and green threads wait for tokio's by
+//! `future::in_tokio`; with `tracing`, spans follow the green thread that is in them. Tasks of tokio need no feature: see the example
+//! `tokio_interop`.
 //!
 //! Everything works on an OS thread outside the runtime too, which it blocks; and the two can join, unpark and message each other.
 //!
@@ -94,6 +95,7 @@ pub mod actor;
 mod attributes;
 #[cfg(doctest)]
 mod book;
+pub mod future;
 pub mod task;
 
 /// What attributes and macros expand to.
@@ -107,6 +109,6 @@ pub use sward_io::hyper;
 pub use sward_io::{fs, io, net, os, process, signal};
 pub use sward_macros::{main, test};
 pub use sward_runtime::{
-    blocking, cancel, coroutine, error, future, run, runtime, thread, thread_local, time, unblock,
+    blocking, cancel, coroutine, error, run, runtime, thread, thread_local, time, unblock,
 };
 pub use sward_sync::{self as sync, channel};

@@ -39,7 +39,7 @@ pub use crate::{
     watched::Watched,
 };
 
-#[cfg(any(feature = "futures", feature = "hyper"))]
+#[cfg(any(feature = "futures", feature = "hyper", feature = "tokio"))]
 pub use crate::polled::Polled;
 #[cfg(feature = "futures")]
 pub use crate::polled::block_on::BlockOn;

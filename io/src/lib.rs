@@ -58,6 +58,7 @@
 //!
 //! - `futures`: [`io::Polled`](crate::io) sockets have the traits of `futures-io`, and `io::BlockOn` takes what has them.
 //! - `hyper`: they have the traits of hyper's connections, and the module `hyper` has an executor and a timer for it.
+//! - `tokio`: they have the traits of `tokio::io`.
 //! - `fault-injection`: for the tests of this crate, which make system calls fail by it.
 //! - `polling`: collects readiness through the `polling` crate on Linux too, as on other Unixes. For tests.
 #![deny(unsafe_code)]
@@ -69,7 +70,7 @@ mod duplex;
 mod error;
 mod options;
 mod pipe;
-#[cfg(any(feature = "futures", feature = "hyper"))]
+#[cfg(any(feature = "futures", feature = "hyper", feature = "tokio"))]
 mod polled;
 mod prim;
 mod reactor;

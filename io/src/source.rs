@@ -62,7 +62,7 @@
 #![expect(unsafe_code, reason = "claims of waiters, which I1 keeps alive")]
 
 mod line;
-#[cfg(any(feature = "futures", feature = "hyper"))]
+#[cfg(any(feature = "futures", feature = "hyper", feature = "tokio"))]
 pub(crate) mod poll;
 
 use std::{

@@ -26,6 +26,8 @@ mod hyper_http2;
 mod pipe;
 #[cfg(feature = "futures")]
 mod polled;
+#[cfg(feature = "tokio")]
+mod polled_tokio;
 mod process;
 mod process_wait;
 mod serve;

@@ -12,7 +12,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/polled.rs`, `tests/hyper.rs`, `tests/hyper_http2.rs`.
+//! `tests/polled.rs`, `tests/polled_tokio.rs`, `tests/hyper.rs`, `tests/hyper_http2.rs`.
 
 #[cfg(feature = "futures")]
 pub(crate) mod block_on;
@@ -20,6 +20,8 @@ pub(crate) mod block_on;
 mod futures;
 #[cfg(feature = "hyper")]
 mod hyper;
+#[cfg(feature = "tokio")]
+mod tokio;
 
 use std::{
     fmt,
@@ -36,7 +38,8 @@ use crate::{
     sys::socket::{self, MAX_SLICES, is_short},
 };
 
-/// A socket in a future: what implements the traits of `futures-io` (feature `futures`) and of hyper (feature `hyper`).
+/// A socket in a future: what implements the traits of `futures-io` (feature `futures`), of hyper (feature `hyper`) and of `tokio::io`
+/// (feature `tokio`).
 ///
 /// It never waits: an operation that would, leaves the waker of the future with the reactor and is *pending*. So it works in
 /// [`block_on`](sward_runtime::future::block_on), where the green thread is parked, and on any other executor. The reactor is that of
@@ -47,7 +50,7 @@ use crate::{
 /// next wait, until another waits or this is dropped.
 ///
 /// The socket's timeouts and its mode are not heeded: they are about threads that wait. To give up on a future, drop it.
-/// Closing, of both traits, ends the writing half ([`Shutdown::Write`]).
+/// Closing, or shutting down, ends the writing half ([`Shutdown::Write`]).
 ///
 /// A write to a Unix socket whose buffer is full is not woken when the peer shuts down its reading half, of which the kernel tells nobody;
 /// it is when the peer closes. Threads that wait look now and then; a future that has to know needs a time limit.

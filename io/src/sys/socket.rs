@@ -142,7 +142,7 @@ pub(crate) fn receive_some(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Res
 
 /// Receives into `buffer`, of which so many bytes are initialized then.
 #[inline]
-#[cfg(feature = "hyper")]
+#[cfg(any(feature = "hyper", feature = "tokio"))]
 pub(crate) fn receive_uninit(socket: BorrowedFd<'_>, buffer: &mut [MaybeUninit<u8>]) -> io::Result<usize> {
     let buffer = seam::some_mut(buffer, seam::admit(socket, Call::Read)?);
     Ok(rustix::net::recv(socket, buffer, RecvFlags::DONTWAIT)?.1)
