@@ -51,13 +51,18 @@ use crate::prim::{
 /// The longest of the [`Pauses`].
 const LONGEST: u32 = if MODEL { 0 } else { 64 };
 
+/// The first pause of who found the lock taken: long enough for the holder to come back for it a few times, while all that it guards is in the
+/// cache of one core. To take turns at each operation is what costs.
+const FIRST_IN_LINE: u32 = 16;
+
 /// Pauses that double, for who looks again and again at a word that another core is about to change: who looks all the time slows the holder down,
 /// and has the word move from core to core after each operation.
 pub(crate) struct Pauses(u32);
 
 impl Pauses {
-    pub(crate) fn new() -> Self {
-        Self(1)
+    /// For who waits for a [`SpinLock`].
+    fn in_line() -> Self {
+        Self(FIRST_IN_LINE)
     }
 
     /// For who could wait for a green thread instead: none if that could not be running just now.
@@ -117,7 +122,7 @@ impl<T> SpinLock<T> {
     /// Looks again and again; after the longest pause the OS thread lets others run, for the holder may have been descheduled.
     #[cold]
     fn take_contended(&self) {
-        let mut pauses = Pauses::new();
+        let mut pauses = Pauses::in_line();
         loop {
             if !pauses.pause() {
                 thread::yield_now();
