@@ -101,7 +101,10 @@ impl Worker {
                 return Some(task);
             }
             // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
-            if !self.has_peer_at_work() || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver() {
+            if round + 1 == ROUNDS
+                || !self.has_peer_at_work()
+                || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver()
+            {
                 return None;
             }
             for _ in 0..FIRST_PAUSE << round {
