@@ -32,7 +32,7 @@ const ROUNDS_WITHOUT_DRIVER: u32 = 4;
 const FIRST_PAUSE: u32 = 8;
 
 /// How much a thief takes at most.
-const STEAL_LIMIT: usize = 16;
+const STEAL_LIMIT: usize = 32;
 
 /// After how long a sleep a worker gives the pages of its pooled stacks back.
 const TRIM_AFTER: Duration = Duration::from_millis(500);
