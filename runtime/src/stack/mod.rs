@@ -45,7 +45,7 @@
 //!   live while a `Stack` of it exists.
 //! - I3: a `Stack` exists only for a slot whose guard is installed, and a guard goes only with the mapping.
 //! - I4: a slab maps `slots * stride` bytes; `stride`, `guard` and `usable` are multiples of the page size, `stride =
-//!   guard + usable`, `guard >= GUARD_SIZE` and `usable >= MIN_STACK_SIZE`.
+//!   guard + usable`, an odd number of pages, `guard >= GUARD_SIZE` and `usable >= MIN_STACK_SIZE`.
 //! - I5: no frame lives on a stack that can be reached as a `Stack` value: a fiber owns its stack and gives it out
 //!   only when it has returned or was unwound. `Stack` has no `Drop`, so a suspended fiber that is dropped without
 //!   that keeps its slot for ever (by I2 also the slab): a suspended stack is unwound or leaked, never freed.

@@ -66,6 +66,14 @@ pub(super) const COLOUR_STEP: usize = 384;
 /// of frames still fits one page.
 pub(super) const COLOURS: usize = 5;
 
+/// The bytes of a guard that has so many usable ones above it: an odd number of pages in all, so that the numbers of neighbours' top pages
+/// differ in all their lower bits. Those choose the set of the TLB.
+fn guard_below(usable: usize) -> usize {
+    let page = page_size();
+    let least = GUARD_SIZE.next_multiple_of(page);
+    if ((least + usable) / page).is_multiple_of(2) { least + page } else { least }
+}
+
 /// One mapping with room for some stacks of one size.
 ///
 /// Its own fields never change once it is made, so it is shared freely; see I2 for how long it lives.
@@ -92,7 +100,7 @@ impl Slab {
     ///
     /// When not even those can be mapped.
     pub(super) fn map(usable: usize, guards: Guards) -> io::Result<NonNull<Self>> {
-        let guard = GUARD_SIZE.next_multiple_of(page_size());
+        let guard = guard_below(usable);
         let stride = guard + usable;
         let full = (SLAB_SIZE / stride).max(1);
         let mut count = full;

@@ -216,6 +216,24 @@ fn neighbours_differ_in_colour_and_stay_in_one_page() {
 }
 
 #[test]
+fn the_tops_of_neighbours_lie_in_pages_of_which_all_lower_bits_differ() {
+    for guards in KINDS {
+        let (pool, mut cache) = pool(guards);
+        for size in [MIN_STACK_SIZE, DEFAULT_STACK_SIZE, 300_000] {
+            let mut stacks: Vec<_> = (0..32).map(|_| pool.acquire(&mut cache, size).unwrap()).collect();
+            stacks.sort_by_key(Stack::base);
+            let page = |stack: &Stack| stack.base().get().div_ceil(4096);
+            let bits =
+                |count| stacks[..count].iter().map(|stack| page(stack) % count).collect::<HashSet<_>>();
+            assert_eq!(bits(32).len(), 32, "{guards:?} {size}");
+            assert_eq!(bits(8).len(), 8);
+            release_all(&pool, &mut cache, stacks);
+            pool.trim(&mut cache);
+        }
+    }
+}
+
+#[test]
 fn no_two_stacks_overlap() {
     for guards in KINDS {
         let (pool, mut cache) = pool(guards);
