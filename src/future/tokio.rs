@@ -20,12 +20,14 @@ use crate::thread;
 ///
 /// # Cancellation
 ///
-/// The future is dropped, outside of the runtime. What it holds of tokio's can be.
+/// The future is dropped, inside of the runtime too: the destructors of some start a task there.
 ///
 /// # Panics
 ///
-/// If a poll does anything that would park or yield, as in [`no_suspend`](thread::no_suspend); with what the future panics with, as that of
-/// a timer does if the runtime has none.
+/// If a poll, or the drop, does anything that would park or yield, as in [`no_suspend`](thread::no_suspend); with what the future panics with, as that of
+/// a timer does if the runtime has none. On an OS thread outside of sward's runtimes what waits just blocks.
+///
+/// A future that keeps an [`EnterGuard`](::tokio::runtime::EnterGuard) while it is pending has its poll panic, and leaves the worker in the runtime.
 ///
 /// # Examples
 ///
@@ -48,26 +50,40 @@ use crate::thread;
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn in_tokio<F: Future>(runtime: &Handle, future: F) -> impl Future<Output = F::Output> + use<F> {
-    let runtime = runtime.clone();
-    async move {
-        // On the heap: what calls leave in parts of it that are unused would else lie on the stack, where the scan of one that roams takes
-        // addresses of thread-locals for references.
-        let mut future = Box::pin(future);
-        poll_fn(|context| poll_inside(&runtime, future.as_mut(), context)).await
+    // On the heap: what calls leave in parts of it that are unused would else lie on the stack, where the scan of one that roams takes
+    // addresses of thread-locals for references.
+    let mut visitor = Visitor { runtime: runtime.clone(), future: Some(Box::pin(future)) };
+    poll_fn(move |context| visitor.poll(context))
+}
+
+/// A future that is in a runtime of tokio whenever it runs, also to be dropped.
+struct Visitor<F> {
+    runtime: Handle,
+    /// `None` once it is dropped.
+    future: Option<Pin<Box<F>>>,
+}
+
+impl<F: Future> Visitor<F> {
+    fn poll(&mut self, context: &mut Context<'_>) -> Poll<F::Output> {
+        let future = self.future.as_mut().expect("only the drop takes it");
+        inside(&self.runtime, || future.as_mut().poll(context))
     }
 }
 
-/// Polls inside of the runtime. Never inlined: who calls it suspends, and may be on another OS thread then, so no address of a thread-local may
+impl<F> Drop for Visitor<F> {
+    fn drop(&mut self) {
+        let future = self.future.take();
+        inside(&self.runtime, || drop(future));
+    }
+}
+
+/// Calls `f` inside of the runtime. Never inlined: who calls it suspends, and may be on another OS thread then, so no address of a thread-local may
 /// be left in its frame.
 #[inline(never)]
-fn poll_inside<F: Future>(
-    runtime: &Handle,
-    future: Pin<&mut F>,
-    context: &mut Context<'_>,
-) -> Poll<F::Output> {
+fn inside<R>(runtime: &Handle, f: impl FnOnce() -> R) -> R {
     thread::no_suspend(|| {
         // It is left in here: no other green thread runs on this worker meanwhile, and this one does not move.
         let _entered = runtime.enter();
-        future.poll(context)
+        f()
     })
 }
