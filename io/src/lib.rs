@@ -45,7 +45,7 @@
 //! | `reactor` | which descriptors are registered, and whom an event concerns |
 //! | `source` | a descriptor: try, wait, try again |
 //! | `net`, `os::unix::net` | the public sockets |
-//! | `pipe`, `watched` | pipes; any descriptor that can be watched |
+//! | `pipe`, `watched` | pipes; any other descriptor |
 //! | `copy` | from a reader to a writer, in the kernel if it can be |
 //! | `duplex` | streams in memory |
 //! | `stdio` | the standard streams, whose mode is not ours to change |

@@ -1,4 +1,4 @@
-//! Any descriptor that the reactor can watch, for green threads to wait on.
+//! Any descriptor, for green threads to wait on, as far as the reactor can watch it.
 //!
 //! # Invariants
 //!
@@ -13,7 +13,7 @@
 //!
 //! # Suspension
 //!
-//! Waits suspend, in `Source::run`.
+//! Waits suspend, in `Source::run`; `run` may yield, before an attempt.
 //!
 //! # Rejected
 //!
@@ -148,11 +148,8 @@ impl<T: AsFd> Watched<T> {
     /// ```
     pub fn new(io: T) -> io::Result<Self> {
         let duplicate = io.as_fd().try_clone_to_owned()?;
-        match sys::check_watchable(duplicate.as_fd()) {
-            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
-                return Ok(Self { watch: None, io });
-            }
-            other => other?,
+        if !sys::is_watchable(duplicate.as_fd())? {
+            return Ok(Self { watch: None, io });
         }
         let was_nonblocking = sys::file::is_nonblocking(duplicate.as_fd());
         sys::file::set_nonblocking(duplicate.as_fd(), true)?;
@@ -180,7 +177,7 @@ fn run<R>(
 }
 
 impl<T> Watched<T> {
-    /// Returns the value inside. Its own methods do not wait: they say [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// Returns the value inside. Its own methods do not wait: they say [`WouldBlock`](io::ErrorKind::WouldBlock), unless it is always ready.
     ///
     /// # Examples
     ///
@@ -429,7 +426,7 @@ impl<T> Watched<T> {
     /// waits in between. It is called again at once after [`Interrupted`](io::ErrorKind::Interrupted).
     ///
     /// `attempt` is to say `WouldBlock` only if reading the descriptor did: the wait ends when the descriptor becomes ready after
-    /// that, not because it is.
+    /// that, not because it is. Of what is always ready it is the result, since nothing would end a wait.
     ///
     /// # Suspension
     ///
@@ -599,14 +596,14 @@ where
     }
 }
 
-/// Lends the descriptor of the value inside. It is in non-blocking mode, which must stay so.
+/// Lends the descriptor of the value inside. It is in non-blocking mode, which must stay so, unless it is always ready.
 impl<T: AsFd> AsFd for Watched<T> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.io.as_fd()
     }
 }
 
-/// Tells the descriptor of the value inside. It is in non-blocking mode, which must stay so.
+/// Tells the descriptor of the value inside. It is in non-blocking mode, which must stay so, unless it is always ready.
 impl<T: AsRawFd> AsRawFd for Watched<T> {
     fn as_raw_fd(&self) -> RawFd {
         self.io.as_raw_fd()

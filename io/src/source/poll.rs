@@ -29,7 +29,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/polled.rs`.
+//! `tests/polled.rs`, `tests/polled_tokio.rs`, `tests/hyper.rs`.
 //!
 //! # Sources
 //!

@@ -63,12 +63,16 @@ impl Key {
     }
 }
 
-/// Tries whether a poller takes a descriptor. Epoll refuses regular files, for one, since they are always ready.
-pub(crate) fn check_watchable(fd: BorrowedFd<'_>) -> io::Result<()> {
+/// Tries whether a poller takes a descriptor. Epoll refuses what can only be tried, such as regular files.
+pub(crate) fn is_watchable(fd: BorrowedFd<'_>) -> io::Result<bool> {
     let poller = Poller::new()?;
-    poller.add(fd.as_raw_fd(), Key(0))?;
-    poller.remove(fd.as_raw_fd());
-    Ok(())
+    match poller.add(fd.as_raw_fd(), Key(0)) {
+        Err(error) if error.raw_os_error() == Some(libc::EPERM) => Ok(false),
+        added => added.map(|()| {
+            poller.remove(fd.as_raw_fd());
+            true
+        }),
+    }
 }
 
 /// What the kernel reported about one descriptor.
