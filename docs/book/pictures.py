@@ -132,7 +132,7 @@ def order():
         ("woken, oldest first, and spawned, newest first, in turn", "each 61st time the oldest", GREEN),
         ("the injector", "a share of it", BLUE),
         ("timers and sockets, without blocking", "one look", BLUE),
-        ("the other workers: up to 16 at once, the oldest first", "half of the workers search, at most", SAND),
+        ("the other workers: up to 32 at once, the oldest first", "half of the workers search, at most", SAND),
         ("sleep: one worker in epoll, the others in futexes", "no CPU time is used", PAPER),
     )
     for i, (words, note, fill) in enumerate(steps):
@@ -146,7 +146,7 @@ def order():
 
 def stack():
     p = Picture(720, 176, "One stack")
-    p.box(20, 60, 120, 50, "guard\n64 KiB", RED)
+    p.box(20, 60, 120, 50, "guard\n68 KiB", RED)
     p.box(140, 60, 360, 50, "reserved, never touched: no memory", PAPER, dashed=True)
     p.box(500, 60, 200, 50, "touched pages: frames", GREEN)
     p.text(360, 40, "256 KiB of address space")

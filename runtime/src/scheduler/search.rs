@@ -21,9 +21,9 @@ use crate::{
     task::TaskRef,
 };
 
-/// How often a searcher goes round before it sleeps. The pauses between rounds double, so that the last is long enough to tell
+/// The round after which a searcher sleeps; the first is round 0. The pauses between rounds double, so that the last is long enough to tell
 /// that a worker is stuck, and that those who work are hardly disturbed: each look at a victim's deque takes its cache line away.
-const ROUNDS: u32 = 9;
+const LAST_ROUND: u32 = 8;
 
 /// After so many rounds a searcher goes to wait in the driver, if nobody else does and no slot asks for patience.
 const ROUNDS_WITHOUT_DRIVER: u32 = 4;
@@ -96,15 +96,12 @@ impl Worker {
 
     fn steal_in_rounds(&self) -> Option<TaskRef> {
         let shared = self.shared();
-        for round in 0..ROUNDS {
+        for round in 0..LAST_ROUND {
             if let Some(task) = self.steal(round) {
                 return Some(task);
             }
             // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
-            if round + 1 == ROUNDS
-                || !self.has_peer_at_work()
-                || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver()
-            {
+            if !self.has_peer_at_work() || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver() {
                 return None;
             }
             for _ in 0..FIRST_PAUSE << round {
@@ -114,7 +111,7 @@ impl Worker {
                 return None;
             }
         }
-        None
+        self.steal(LAST_ROUND)
     }
 
     /// Whether another worker runs that has a seat: one that has none shows its work in the injector.
@@ -145,7 +142,7 @@ impl Worker {
                 return Some(task);
             }
             let tick = self.shared().remotes[victim].tick.load(Relaxed);
-            if round + 1 < ROUNDS {
+            if round < LAST_ROUND {
                 self.seen_ticks[victim].set(tick);
             } else if self.seen_ticks[victim].get() == tick
                 // On the last round, and only of one that has not switched since the last but one.

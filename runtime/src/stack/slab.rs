@@ -19,8 +19,6 @@
 //! # Rejected
 //!
 //! - `PROT_NONE` slabs whose slots are opened one by one: two map entries for each stack, always.
-//! - An odd number of pages from one stack to the next, so that their tops fall into different sets of the TLB: no
-//!   difference was measured.
 //!
 //! # Checked by
 //!

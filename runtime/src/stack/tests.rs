@@ -222,7 +222,7 @@ fn the_tops_of_neighbours_lie_in_pages_of_which_all_lower_bits_differ() {
         for size in [MIN_STACK_SIZE, DEFAULT_STACK_SIZE, 300_000] {
             let mut stacks: Vec<_> = (0..32).map(|_| pool.acquire(&mut cache, size).unwrap()).collect();
             stacks.sort_by_key(Stack::base);
-            let page = |stack: &Stack| stack.base().get().div_ceil(4096);
+            let page = |stack: &Stack| stack.base().get().div_ceil(page_size());
             let bits =
                 |count| stacks[..count].iter().map(|stack| page(stack) % count).collect::<HashSet<_>>();
             assert_eq!(bits(32).len(), 32, "{guards:?} {size}");
