@@ -55,6 +55,9 @@ const LONGEST: u32 = if MODEL { 0 } else { 64 };
 /// cache of one core. To take turns at each operation is what costs.
 const FIRST_IN_LINE: u32 = 16;
 
+// In a model nobody pauses.
+const _: () = assert!(MODEL || FIRST_IN_LINE <= LONGEST);
+
 /// Pauses that double, for who looks again and again at a word that another core is about to change: who looks all the time slows the holder down,
 /// and has the word move from core to core after each operation.
 pub(crate) struct Pauses(u32);
