@@ -13,7 +13,7 @@ use crate::subject::{Kind, Role};
 pub(crate) const HELP: &str = "\
 Measures sward against its peers.
 
-usage: sward-benches [OPTIONS]              the server benchmark, about a minute
+usage: sward-benches [OPTIONS]              the benchmark `cpu_io`, about a minute
        sward-benches run NAME... [OPTIONS]  the benchmarks of that name, or `all`
        sward-benches list                   the names, and what each measures
        sward-benches page JSON MARKDOWN     a page of a stored run, with a picture beside it

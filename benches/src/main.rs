@@ -1,6 +1,6 @@
 //! sward measured against its peers.
 //!
-//! Without arguments it runs the server benchmark: CPU work for every request, over many connections, with batch work
+//! Without arguments it runs `cpu_io`: CPU work for every request, over many connections, with batch work
 //! beside it. `run NAME` runs one of the micro-benchmarks. README.md says what is measured and why that is fair.
 //!
 //! In reading order: [`mod@bench`] is the table of all benchmarks, [`server`] and [`micro`] say how each is made,

@@ -1,4 +1,4 @@
-//! The server benchmarks: a server in one process, the load generator in another.
+//! The benchmarks of servers: a server in one process, the load generator in another.
 //!
 //! [`measure_requests`], [`measure_echo`], [`measure_churn`], [`measure_http`] and [`measure_idle`] run in the process of the load generator, which starts the server and
 //! asks it for a [`Reading`] by a line on its standard input. A reading carries its own time, so it does not matter

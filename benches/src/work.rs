@@ -1,4 +1,4 @@
-//! The CPU work of the server benchmark: chains of SHA-256.
+//! The CPU work of the main benchmark: chains of SHA-256.
 //!
 //! Every subject does the same number of iterations, found once by the parent process.
 

@@ -68,8 +68,14 @@ impl HttpService for PlainText {
 
 /// With `may_minihttp`. It does not say where it listens, so it is given a port that was free.
 pub(super) fn may(announce: Announce) -> Result<()> {
-    let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
-    let serving = HttpServer(PlainText).start(address)?;
+    let (address, serving) = loop {
+        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?;
+        match HttpServer(PlainText).start(address) {
+            // Somebody else was given it meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {}
+            serving => break (address, serving?),
+        }
+    };
     announce(&address.to_string());
     serving.join().map_err(|_| Error::new("the server of may_minihttp panicked"))
 }

@@ -22,7 +22,7 @@ use crate::soak::report::Kind;
 /// What has not come by then is lost, if it may be.
 const LAST: Duration = Duration::from_millis(50);
 /// An answer that has not come by then was lost on its way, or lies before a receiver that was not woken.
-const PATIENCE: Duration = Duration::from_secs(5);
+const PATIENCE: Duration = Duration::from_secs(20);
 
 #[derive(Debug, Default)]
 pub(crate) struct Datagrams;
