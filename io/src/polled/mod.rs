@@ -14,6 +14,42 @@
 //!
 //! `tests/polled.rs`, `tests/polled_tokio.rs`, `tests/hyper.rs`, `tests/hyper_http2.rs`.
 
+/// The writing half of a socket, which all three crates have alike but for the name of its end, and for what says that it takes several buffers
+/// at once, if there is such a thing. Expanded where the trait is imported.
+macro_rules! writes {
+    ($write:ident for $stream:ty, $end:ident $(, $is_write_vectored:ident)?) => {
+        impl $write for Polled<$stream> {
+            fn poll_write(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                buf: &[u8],
+            ) -> Poll<io::Result<usize>> {
+                poll_send(self.get_mut(), context, buf)
+            }
+
+            fn poll_write_vectored(
+                self: Pin<&mut Self>,
+                context: &mut Context<'_>,
+                bufs: &[IoSlice<'_>],
+            ) -> Poll<io::Result<usize>> {
+                poll_send_vectored(self.get_mut(), context, bufs)
+            }
+
+            $(fn $is_write_vectored(&self) -> bool {
+                true
+            })?
+
+            fn poll_flush(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(Ok(()))
+            }
+
+            fn $end(self: Pin<&mut Self>, _context: &mut Context<'_>) -> Poll<io::Result<()>> {
+                Poll::Ready(close(&self))
+            }
+        }
+    };
+}
+
 #[cfg(feature = "futures")]
 pub(crate) mod block_on;
 #[cfg(feature = "futures")]
