@@ -50,7 +50,7 @@ impl Role {
             Self::UnixEcho => "unix_echo",
             Self::UdpEcho => "udp_echo",
             Self::Http => "http",
-            Self::SmallHttp => "small_http",
+            Self::SmallHttp => "http_small",
             Self::Requests => "requests",
         }
     }
