@@ -25,6 +25,20 @@ fn of<'a>(dump: &'a Dump, thread: &Thread) -> &'a ThreadDump {
     dump.threads.iter().find(|found| found.id == thread.id()).expect("it has started")
 }
 
+/// Dumps until one is as it is to be: on a busy machine one may give up on a worker that has yet to stop, or on stacks to look at.
+fn dump_until(handle: &Handle, is_complete: impl Fn(&Dump) -> bool) -> Dump {
+    std::iter::repeat_with(|| handle.dump()).find(is_complete).expect("there is another")
+}
+
+fn all_stopped(dump: &Dump) -> bool {
+    dump.busy == 0
+}
+
+fn all_were_looked_at(dump: &Dump) -> bool {
+    let is_fresh = |found: &ThreadDump| found.state == State::Waiting(WaitReason::NotStarted);
+    all_stopped(dump) && dump.threads.iter().all(|found| !found.stack.is_empty() || is_fresh(found))
+}
+
 #[test]
 fn each_green_thread_is_told_with_its_name_parent_site_and_wait() {
     each_runtime(|runtime| {
@@ -33,8 +47,8 @@ fn each_green_thread_is_told_with_its_name_parent_site_and_wait() {
             let (plain, line) = (thread::spawn(thread::park), line!());
             until_parked(named.thread());
             until_parked(plain.thread());
-            let dump = Handle::current().dump();
-            assert_eq!((dump.busy, dump.live, dump.threads.len()), (0, 3, 3), "{dump}");
+            let dump = dump_until(&Handle::current(), all_stopped);
+            assert_eq!((dump.live, dump.threads.len()), (3, 3), "{dump}");
             let found = of(&dump, named.thread());
             assert_eq!(found.name.as_deref(), Some("named"));
             assert_eq!(found.state, State::Waiting(WaitReason::Park));
@@ -64,7 +78,7 @@ fn those_that_have_not_started_are_counted() {
             // The worker is here until the dump stops it.
             let handle = Handle::current();
             let dumper = std::thread::spawn(move || {
-                let dump = handle.dump();
+                let dump = dump_until(&handle, all_stopped);
                 theirs.store(true, SeqCst);
                 dump
             });
@@ -75,7 +89,7 @@ fn those_that_have_not_started_are_counted() {
             (text, dumper.join().unwrap())
         });
         assert!(told.contains("alive, on 1 workers"), "{told}");
-        assert_eq!(dumped.busy, 0);
+        assert!(dumped.threads.len() <= dumped.live, "{dumped}");
     });
 }
 
@@ -252,8 +266,8 @@ fn of_a_worker_that_does_not_stop_the_task_is_told_and_of_others_all() {
         parked.thread().unpark();
         parked.join().unwrap();
         wait_until(|| runtime.handle().live() == 0);
-        let dump = runtime.handle().dump();
-        assert_eq!((dump.busy, dump.live), (0, 0), "{dump}");
+        let dump = dump_until(&runtime.handle(), all_stopped);
+        assert_eq!(dump.live, 0, "{dump}");
     });
 }
 
@@ -279,7 +293,7 @@ fn a_stack_is_told_from_the_wait_to_the_closure() {
         let all: Vec<_> = (0..20).map(|depth| runtime.handle().spawn(move || deeper(depth))).collect();
         all.iter().for_each(|handle| until_parked(handle.thread()));
         for _ in 0..3 {
-            let dump = runtime.handle().dump();
+            let dump = dump_until(&runtime.handle(), all_were_looked_at);
             for (depth, handle) in all.iter().enumerate() {
                 let names = names(of(&dump, handle.thread()));
                 let count = |name: &str| names.iter().filter(|found| found.contains(name)).count();
@@ -314,7 +328,7 @@ fn stacks_are_told_wherever_their_threads_wait() {
             let joins = thread::spawn(move || joined.join().unwrap());
             let is = |thread: &Thread, reason| thread.state() == State::Waiting(reason);
             wait_until(|| is(asleep.thread(), WaitReason::Sleep) && is(joins.thread(), WaitReason::Join));
-            let dump = Handle::current().dump();
+            let dump = dump_until(&Handle::current(), all_were_looked_at);
             for (thread, place) in [(asleep.thread(), "sleep"), (joins.thread(), "join")] {
                 assert!(names(of(&dump, thread)).iter().any(|name| name.contains(place)), "{dump}");
             }
@@ -451,14 +465,13 @@ fn all_of_it_is_told_as_json() {
         let name = "a \"quoted\" \\ name\nof two lines, ünïcode";
         let named = runtime.run(|| thread::Builder::new().name(name.into()).spawn(thread::park)).unwrap();
         until_parked(named.thread());
-        // A worker may stop for the dump just before it counts the end of the first one.
+        // A worker may stop for the dump just before it counts the end of the first one, or too late on a busy machine.
         let mut json = serde_json::Value::Null;
         wait_until(|| {
             json = serde_json::from_str(&runtime.handle().dump().to_json()).unwrap();
-            json["live"] == 1
+            json["live"] == 1 && json["busy"] == 0
         });
         assert_eq!(json["workers"], runtime.handle().workers());
-        assert_eq!((&json["live"], &json["busy"]), (&1.into(), &0.into()));
         let found = &json["threads"][0];
         assert_eq!(found["name"], name);
         assert_eq!((&found["state"], &found["waits_for"]), (&"waiting".into(), &"Park".into()));
@@ -616,8 +629,8 @@ fn a_dump_needs_no_room_in_the_pool() {
             })
             .collect();
         wait_until(|| jobs.iter().all(|job| job.thread().state() == State::Waiting(WaitReason::Pool)));
-        let dump = Handle::current().dump();
-        assert_eq!((dump.busy, dump.threads.len()), (0, 521));
+        let dump = dump_until(&Handle::current(), all_stopped);
+        assert_eq!(dump.threads.len(), 521);
         drop(block);
         jobs.into_iter().for_each(|job| assert!(job.join().is_ok()));
     });
