@@ -97,7 +97,8 @@ fn those_that_wait_or_yield_unwind() {
 #[test]
 fn those_that_have_not_started_are_dropped_unrun() {
     each_mode(1, |config| {
-        let runtime = config.build();
+        // With nobody to take over for the worker that is blocked.
+        let runtime = config.builder().max_spares(0).build().unwrap();
         let (drops, runs) = (Drops::new(), Arc::new(AtomicUsize::new(0)));
         let blocked = Arc::new(AtomicBool::new(false));
         let theirs = Arc::clone(&blocked);
