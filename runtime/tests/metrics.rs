@@ -107,8 +107,8 @@ fn a_worker_without_work_sleeps_and_is_not_busy() {
     each_runtime(|runtime| {
         let asleep = |metrics: &Metrics| metrics.workers.iter().all(|worker| worker.sleeps > 0);
         wait_until(|| asleep(&metrics(runtime)));
-        let before = metrics(runtime);
         let start = Instant::now();
+        let before = metrics(runtime);
         while start.elapsed() < Duration::from_millis(20) {
             std::thread::sleep(Duration::from_millis(20));
         }
