@@ -416,7 +416,8 @@ fn timers_come_when_they_are_due() {
                 recv(at(begin + LONG)) -> _ => unreachable!(),
             }
         };
-        assert!(ticks > 0);
+        // Who comes late finds both due, and takes either.
+        assert!(ticks > 0 || ticker.try_recv().is_ok());
         assert!(end >= begin + 20 * SHORT);
         select! { default(SHORT) => assert!(begin.elapsed() >= 21 * SHORT) }
     });
