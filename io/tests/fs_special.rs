@@ -9,7 +9,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::common::fs::{everywhere_in, fifo, fresh_dir, pattern};
+use crate::common::{
+    fs::{everywhere_in, fifo, fresh_dir, pattern},
+    once_closed,
+};
 use rustix::pty::OpenptFlags;
 use sward_io::fs::{self, File, OpenOptions};
 use sward_runtime::thread;
@@ -135,6 +138,7 @@ fn the_end_of_a_stream_comes_again_and_again_until_there_is_a_writer() {
         writer.write_all(b"y")?;
         let (reader, mut writer) = pipe()?;
         drop(reader);
+        once_closed(|| writer.write(b"z").is_err());
         assert_eq!(writer.write(b"z").expect_err("nobody reads").kind(), ErrorKind::BrokenPipe);
         Ok(())
     });

@@ -16,7 +16,7 @@ use std::{
 };
 
 use crate::common::{
-    everywhere, runtimes, settle, stress,
+    everywhere, once_closed, runtimes, settle, stress,
     unix::{Place, listen, name},
     watchdog,
 };
@@ -37,6 +37,7 @@ fn a_listener_has_the_name_that_it_was_given() {
         assert_eq!(kind(UnixListener::bind(place.path())), Some(ErrorKind::AddrInUse));
         // The file stays, with nobody behind it.
         drop(listener);
+        once_closed(|| UnixStream::connect(place.path()).is_err());
         assert_eq!(kind(UnixStream::connect(place.path())), Some(ErrorKind::ConnectionRefused));
         assert_eq!(kind(UnixListener::bind(place.path())), Some(ErrorKind::AddrInUse));
 
@@ -46,7 +47,7 @@ fn a_listener_has_the_name_that_it_was_given() {
         assert_eq!(kind(UnixListener::bind_addr(&addr)), Some(ErrorKind::AddrInUse));
         // The name goes with the listener.
         drop(listener);
-        UnixListener::bind_addr(&addr)?;
+        once_closed(|| UnixListener::bind_addr(&addr).is_ok());
 
         let unnamed = SocketAddr::from_pathname("")?;
         let listener = UnixListener::bind_addr(&unnamed)?;

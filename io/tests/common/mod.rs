@@ -59,6 +59,12 @@ pub(crate) fn nobody() -> io::Result<(SocketAddr, Socket)> {
     Ok((addr, socket))
 }
 
+/// Returns once something is so that follows when a descriptor is closed. A child that another test starts has a copy of each until its
+/// own program begins.
+pub(crate) fn once_closed(follows: impl FnMut() -> bool) {
+    wait_until(follows);
+}
+
 /// Lets others run, so that whoever was just spawned is probably waiting now. No test depends on it for its result.
 pub(crate) fn settle() {
     for _ in 0..50 {
