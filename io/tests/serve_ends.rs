@@ -30,23 +30,26 @@ impl Drop for Slow {
     }
 }
 
-/// A server whose first connection has an end that waits.
-fn slow_server(options: ServeOptions) -> io::Result<(Server, SocketAddr)> {
-    let (listener, count) = (listen()?, AtomicUsize::new(0));
-    let addr = listener.local_addr()?;
-    let init = move |stream, _| Ok(Slow(stream, count.fetch_add(1, SeqCst) == 0));
-    Ok((serve_messages(listener, options, init, |slow: &mut Slow| echo_byte(&slow.0))?, addr))
+/// A server whose first connection has an end that waits; with how many have been set up.
+fn slow_server(options: ServeOptions) -> io::Result<(Server, SocketAddr, Arc<AtomicUsize>)> {
+    let (listener, count) = (listen()?, Arc::new(AtomicUsize::new(0)));
+    let (addr, counted) = (listener.local_addr()?, Arc::clone(&count));
+    let init = move |stream, _| Ok(Slow(stream, counted.fetch_add(1, SeqCst) == 0));
+    Ok((serve_messages(listener, options, init, |slow: &mut Slow| echo_byte(&slow.0))?, addr, count))
 }
 
 #[test]
 fn a_state_whose_end_waits_keeps_nobody_else_from_ending() {
     everywhere(|| {
-        let (server, addr) = slow_server(ServeOptions::new().idle_timeout(Duration::from_millis(20)))?;
+        let timeout = Duration::from_millis(20);
+        let (server, addr, count) = slow_server(ServeOptions::new().idle_timeout(timeout))?;
         let slow = TcpStream::connect(addr)?;
-        ask(&slow)?;
-        let (mut other, start) = (TcpStream::connect(addr)?, Instant::now());
+        // It is not to be asked anything: its time may be up.
+        wait_until(|| count.load(SeqCst) == 1);
+        let start = Instant::now();
+        let mut other = TcpStream::connect(addr)?;
         assert_eq!(other.read(&mut [0])?, 0);
-        assert!(start.elapsed() >= Duration::from_millis(10));
+        assert!(start.elapsed() >= timeout);
         wait_until(|| server.connections() == 1);
         drop(slow);
         assert_eq!(server.shutdown(LONG), 0);
@@ -57,7 +60,7 @@ fn a_state_whose_end_waits_keeps_nobody_else_from_ending() {
 #[test]
 fn a_shutdown_cuts_a_state_whose_end_waits() {
     everywhere(|| {
-        let (server, addr) = slow_server(ServeOptions::new())?;
+        let (server, addr, _) = slow_server(ServeOptions::new())?;
         let (slow, mut other) = (TcpStream::connect(addr)?, TcpStream::connect(addr)?);
         ask(&slow)?;
         let same = server.clone();
