@@ -147,10 +147,11 @@ fn a_server_passes_over_whatever_befalls_its_accepts() {
             assert_eq!(answer, [round]);
         }
         assert_eq!(plan.injected(), faults.len());
+        drop(plan);
+        // With those who accept, all has been told.
+        assert_eq!(server.shutdown(Duration::from_secs(3600)), 0);
         // Of the shortages, one after the other, the first; an interruption is no error.
         assert!((3..=6).contains(&told.load(SeqCst)), "{told:?}");
-        drop(plan);
-        assert_eq!(server.shutdown(Duration::from_secs(3600)), 0);
         Ok(())
     });
 }
