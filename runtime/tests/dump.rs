@@ -251,13 +251,15 @@ fn of_a_worker_that_does_not_stop_the_task_is_told_and_of_others_all() {
             7
         });
         wait_until(|| runs.load(SeqCst) != 0);
-        let dump = runtime.handle().dump();
+        // On a busy machine it may have been noticed a while after it began.
+        let is_told = |dump: &Dump| of(dump, spinning.thread()).lasting >= Duration::from_millis(90);
+        let dump = dump_until(&runtime.handle(), is_told);
         assert!(dump.busy >= 1 && dump.live == 2 && dump.threads.len() == 2, "{dump}");
         assert!(dump.to_string().contains("neither waits nor yields"), "{dump}");
         let found = of(&dump, spinning.thread());
         let on = found.running.expect("its worker does not stop");
         assert!(on.worker < config.workers && on.os_thread == runs.load(SeqCst), "{dump}");
-        assert!(found.stack.is_empty() && found.lasting >= Duration::from_millis(90), "{dump}");
+        assert!(found.stack.is_empty(), "{dump}");
         let found = of(&dump, parked.thread());
         assert_eq!((found.state, found.running), (State::Waiting(WaitReason::Park), None));
         assert!(names(found).iter().any(|name| name.contains("in_a_park_of_its_own")), "{dump}");
@@ -415,15 +417,16 @@ fn a_signal_has_a_dump_written_while_everybody_is_stuck() {
         let stuck = Arc::new(std::sync::Mutex::new(()));
         let lock = stuck.lock().unwrap();
         let running = Arc::new(AtomicUsize::new(0));
-        let mut all = vec![];
-        while running.load(SeqCst) < config.workers {
+        // No more than that: each is told.
+        let block = |_| {
             let (stuck, running) = (Arc::clone(&stuck), Arc::clone(&running));
-            all.push(runtime.handle().spawn(move || {
+            runtime.handle().spawn(move || {
                 running.fetch_add(1, SeqCst);
                 drop(stuck.lock());
-            }));
-            std::thread::yield_now();
-        }
+            })
+        };
+        let all: Vec<_> = (0..config.workers).map(block).collect();
+        wait_until(|| running.load(SeqCst) == config.workers);
         let text = written_on_quit(&format!("{} workers run what neither waits nor yields", config.workers));
         assert!(text.contains("SIGQUIT: ") && text.contains("in_a_park_of_its_own"), "{text}");
         assert!(text.matches(") runs on worker ").count() >= config.workers, "{text}");
