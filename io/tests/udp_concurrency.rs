@@ -12,7 +12,7 @@ use std::{
     time::Duration,
 };
 
-use crate::common::{everywhere, runtimes, settle, stress, unix::duplicate_from, watchdog};
+use crate::common::{everywhere, process::alone, runtimes, settle, stress, unix::duplicate_from, watchdog};
 use socket2::SockRef;
 use sward_io::{
     RuntimeClosed,
@@ -163,34 +163,35 @@ fn shutdown_from_elsewhere_wakes_receivers() {
 #[test]
 fn a_new_owner_of_a_descriptor_gets_its_own_datagrams_only() {
     const NUMBERS: RawFd = 700;
-    // One number for all: two runs at once would not get the same one again.
-    everywhere(|| {
-        for round in 0..20_u8 {
-            let (old, peer) = pair()?;
-            let old = UdpSocket::from(duplicate_from(&old, NUMBERS)?);
-            let fd = old.as_raw_fd();
-            // Registered, and closed with an event on its way.
-            old.set_read_timeout(Some(Duration::from_micros(1)))?;
-            assert!(old.recv(&mut [0]).is_err());
-            peer.send(b"stale")?;
-            let (new, peer_of_new) = pair()?;
-            drop(old);
-            let new = UdpSocket::from(duplicate_from(&new, NUMBERS)?);
-            assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
-            thread::scope(|scope| {
-                let receiver = scope.spawn(|| {
-                    let mut byte = [0];
-                    new.recv(&mut byte).map(|len| (len, byte[0]))
-                });
-                settle();
-                let _ = peer.send(b"stale");
-                settle();
-                peer_of_new.send(&[round])?;
-                assert_eq!(receiver.join().expect("no panic")?, (1, round));
-                io::Result::Ok(())
-            })?;
-        }
-        Ok(())
+    alone("a_new_owner_of_a_descriptor_gets_its_own_datagrams_only", || {
+        everywhere(|| {
+            for round in 0..20_u8 {
+                let (old, peer) = pair()?;
+                let old = UdpSocket::from(duplicate_from(&old, NUMBERS)?);
+                let fd = old.as_raw_fd();
+                // Registered, and closed with an event on its way.
+                old.set_read_timeout(Some(Duration::from_micros(1)))?;
+                assert!(old.recv(&mut [0]).is_err());
+                peer.send(b"stale")?;
+                let (new, peer_of_new) = pair()?;
+                drop(old);
+                let new = UdpSocket::from(duplicate_from(&new, NUMBERS)?);
+                assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
+                thread::scope(|scope| {
+                    let receiver = scope.spawn(|| {
+                        let mut byte = [0];
+                        new.recv(&mut byte).map(|len| (len, byte[0]))
+                    });
+                    settle();
+                    let _ = peer.send(b"stale");
+                    settle();
+                    peer_of_new.send(&[round])?;
+                    assert_eq!(receiver.join().expect("no panic")?, (1, round));
+                    io::Result::Ok(())
+                })?;
+            }
+            Ok(())
+        });
     });
 }
 

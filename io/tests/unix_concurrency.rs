@@ -10,7 +10,9 @@ use std::{
 };
 
 use crate::common::{
-    everywhere, runtimes, settle, stress,
+    everywhere,
+    process::alone,
+    runtimes, settle, stress,
     unix::{duplicate_from, fill},
     watchdog,
 };
@@ -231,36 +233,38 @@ fn dropping_the_peer_wakes_a_reader_and_a_writer() {
 #[test]
 fn a_new_owner_of_a_descriptor_gets_its_own_events_only() {
     const NUMBERS: RawFd = 700;
-    everywhere(|| {
-        for round in 0..20_u8 {
-            let (old, mut peer) = UnixStream::pair()?;
-            let mut old = UnixStream::from(duplicate_from(&old, NUMBERS)?);
-            let fd = old.as_raw_fd();
-            // Registered, and closed with an event on its way.
-            old.set_read_timeout(Some(Duration::from_micros(1)))?;
-            assert!(old.read(&mut [0]).is_err());
-            let (new, mut peer_of_new) = UnixStream::pair()?;
-            let keeper = old.try_clone()?;
-            peer.write_all(b"stale")?;
-            drop(old);
-            let mut new = UnixStream::from(duplicate_from(&new, NUMBERS)?);
-            assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
-            thread::scope(|scope| {
-                let reader = scope.spawn(move || {
-                    let mut byte = [0];
-                    new.read_exact(&mut byte).map(|()| byte)
-                });
-                settle();
-                // The open socket behind the old number lives on in a clone, and changes.
+    alone("a_new_owner_of_a_descriptor_gets_its_own_events_only", || {
+        everywhere(|| {
+            for round in 0..20_u8 {
+                let (old, mut peer) = UnixStream::pair()?;
+                let mut old = UnixStream::from(duplicate_from(&old, NUMBERS)?);
+                let fd = old.as_raw_fd();
+                // Registered, and closed with an event on its way.
+                old.set_read_timeout(Some(Duration::from_micros(1)))?;
+                assert!(old.read(&mut [0]).is_err());
+                let (new, mut peer_of_new) = UnixStream::pair()?;
+                let keeper = old.try_clone()?;
                 peer.write_all(b"stale")?;
-                settle();
-                drop(keeper);
-                peer_of_new.write_all(&[round])?;
-                assert_eq!(reader.join().expect("no panic")?, [round]);
-                io::Result::Ok(())
-            })?;
-        }
-        Ok(())
+                drop(old);
+                let mut new = UnixStream::from(duplicate_from(&new, NUMBERS)?);
+                assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
+                thread::scope(|scope| {
+                    let reader = scope.spawn(move || {
+                        let mut byte = [0];
+                        new.read_exact(&mut byte).map(|()| byte)
+                    });
+                    settle();
+                    // The open socket behind the old number lives on in a clone, and changes.
+                    peer.write_all(b"stale")?;
+                    settle();
+                    drop(keeper);
+                    peer_of_new.write_all(&[round])?;
+                    assert_eq!(reader.join().expect("no panic")?, [round]);
+                    io::Result::Ok(())
+                })?;
+            }
+            Ok(())
+        });
     });
 }
 

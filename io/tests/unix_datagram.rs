@@ -18,7 +18,9 @@ use std::{
 };
 
 use crate::common::{
-    everywhere, runtimes, settle, stress,
+    everywhere,
+    process::alone,
+    runtimes, settle, stress,
     unix::{Place, duplicate_from, name},
     watchdog,
 };
@@ -439,36 +441,38 @@ fn receivers_get_each_datagram_once() {
 #[test]
 fn a_new_owner_of_a_descriptor_gets_its_own_datagrams_only() {
     const NUMBERS: RawFd = 700;
-    everywhere(|| {
-        for round in 0..20_u8 {
-            let (old, peer) = UnixDatagram::pair()?;
-            let keeper = old.try_clone()?;
-            let old = UnixDatagram::from(duplicate_from(&old, NUMBERS)?);
-            let fd = old.as_raw_fd();
-            // Registered, and closed with an event on its way.
-            old.set_read_timeout(Some(Duration::from_micros(1)))?;
-            assert!(old.recv(&mut [0]).is_err());
-            let (new, peer_of_new) = UnixDatagram::pair()?;
-            peer.send(b"stale")?;
-            drop(old);
-            let new = UnixDatagram::from(duplicate_from(&new, NUMBERS)?);
-            assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
-            thread::scope(|scope| {
-                let receiver = scope.spawn(|| {
-                    let mut byte = [0];
-                    new.recv(&mut byte).map(|len| (len, byte[0]))
-                });
-                settle();
-                // The open socket behind the old number lives on in a clone, and changes.
+    alone("a_new_owner_of_a_descriptor_gets_its_own_datagrams_only", || {
+        everywhere(|| {
+            for round in 0..20_u8 {
+                let (old, peer) = UnixDatagram::pair()?;
+                let keeper = old.try_clone()?;
+                let old = UnixDatagram::from(duplicate_from(&old, NUMBERS)?);
+                let fd = old.as_raw_fd();
+                // Registered, and closed with an event on its way.
+                old.set_read_timeout(Some(Duration::from_micros(1)))?;
+                assert!(old.recv(&mut [0]).is_err());
+                let (new, peer_of_new) = UnixDatagram::pair()?;
                 peer.send(b"stale")?;
-                settle();
-                drop(keeper);
-                peer_of_new.send(&[round])?;
-                assert_eq!(receiver.join().expect("no panic")?, (1, round));
-                io::Result::Ok(())
-            })?;
-        }
-        Ok(())
+                drop(old);
+                let new = UnixDatagram::from(duplicate_from(&new, NUMBERS)?);
+                assert_eq!(new.as_raw_fd(), fd, "the number is in use again");
+                thread::scope(|scope| {
+                    let receiver = scope.spawn(|| {
+                        let mut byte = [0];
+                        new.recv(&mut byte).map(|len| (len, byte[0]))
+                    });
+                    settle();
+                    // The open socket behind the old number lives on in a clone, and changes.
+                    peer.send(b"stale")?;
+                    settle();
+                    drop(keeper);
+                    peer_of_new.send(&[round])?;
+                    assert_eq!(receiver.join().expect("no panic")?, (1, round));
+                    io::Result::Ok(())
+                })?;
+            }
+            Ok(())
+        });
     });
 }
 

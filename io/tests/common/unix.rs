@@ -56,8 +56,8 @@ pub(crate) fn accepted() -> io::Result<(UnixStream, UnixStream)> {
     Ok((client, listener.accept()?.0))
 }
 
-/// Duplicates a descriptor to the lowest free number from `lowest` on. If only one test knows a range, it gets a number again that
-/// it has just given up, whatever else the process opens.
+/// Duplicates a descriptor to the lowest free number from `lowest` on. In a process of its own a test gets a number again that it has
+/// just given up; beside others it may get one that they have given up.
 pub(crate) fn duplicate_from(fd: impl AsFd, lowest: RawFd) -> io::Result<OwnedFd> {
     // SAFETY: takes no pointer.
     let duplicate = unsafe { libc::fcntl(fd.as_fd().as_raw_fd(), libc::F_DUPFD_CLOEXEC, lowest) };
