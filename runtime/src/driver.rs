@@ -18,7 +18,8 @@ pub trait Driver: Any + Send + Sync {
     /// What the system call says; an interrupted one is not an error.
     fn wait(&self, timeout: Option<Duration>, ready: &mut Batch) -> io::Result<()>;
 
-    /// Makes the current blocking [`wait`](Self::wait), or else the next, return soon. Cheap; from any thread.
+    /// Makes the current blocking [`wait`](Self::wait), or else the next, return soon: one that only looks, beside it, does not use the
+    /// notification up. Cheap; from any thread.
     fn notify(&self);
 
     /// Whether any source is registered. While none is, workers do not look.

@@ -32,6 +32,9 @@ impl Noted {
 impl Driver for Noted {
     fn wait(&self, timeout: Option<Duration>, _ready: &mut Batch) -> io::Result<()> {
         self.looks.lock().unwrap().push(timeout);
+        if timeout == Some(Duration::ZERO) {
+            return Ok(());
+        }
         let notified = self.notified.lock().unwrap();
         let limit = timeout.unwrap_or(Duration::MAX);
         let (mut notified, _) = self.changed.wait_timeout_while(notified, limit, |set| !*set).unwrap();
@@ -126,5 +129,32 @@ fn what_events_start_runs_in_the_order_in_which_they_came() {
             }
         });
         assert_eq!(*started.lock().unwrap(), (0..STARTED).collect::<Vec<_>>());
+    });
+}
+
+#[test]
+fn what_searchers_leave_to_its_owner_they_take_before_they_wait_in_the_driver() {
+    each_mode(2, |config| {
+        // Nobody to whom the seat of the one that computes could go.
+        let runtime = config.builder().max_spares(0).build().unwrap();
+        let _driver = runtime.handle().driver(|| Ok(Noted::default())).unwrap();
+        for _ in 0..100 {
+            let taken = AtomicBool::new(false);
+            runtime.run(|| {
+                // Thefts that are not worth it.
+                for _ in 0..100 {
+                    thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(|| ()))));
+                }
+                thread::scope(|scope| {
+                    scope.spawn(|| taken.store(true, Relaxed));
+                    // Drives the other one out to where it can be stolen, and runs first.
+                    scope.spawn(|| {
+                        while !taken.load(Relaxed) {
+                            std::hint::spin_loop();
+                        }
+                    });
+                });
+            });
+        }
     });
 }

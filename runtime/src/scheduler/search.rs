@@ -44,6 +44,7 @@ impl Worker {
         let counters = &self.remote().counters;
         counters.count_miss();
         self.tell_queued();
+        self.patience.search(seam::now);
         let found = self.look_round();
         if found.is_some() {
             counters.count_find();
@@ -97,12 +98,14 @@ impl Worker {
     fn steal_in_rounds(&self) -> Option<TaskRef> {
         let shared = self.shared();
         for round in 0..LAST_ROUND {
-            if let Some(task) = self.steal(round) {
+            let is_patient = self.patience.covers(round);
+            if !is_patient && let Some(task) = self.steal(round) {
                 return Some(task);
             }
             // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
             if !self.has_peer_at_work() || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver() {
-                return None;
+                // P1 of `patience.rs`.
+                return if is_patient { self.steal(round) } else { None };
             }
             for _ in 0..FIRST_PAUSE << round {
                 hint::spin_loop();
@@ -157,6 +160,7 @@ impl Worker {
     #[cold]
     fn stolen(&self, task: TaskRef) -> Option<TaskRef> {
         self.remote().counters.count_steal();
+        self.patience.stole(seam::now(), self.spawned.is_empty() && self.woken.is_empty());
         Some(task)
     }
 
