@@ -133,28 +133,51 @@ fn what_events_start_runs_in_the_order_in_which_they_came() {
 }
 
 #[test]
-fn what_searchers_leave_to_its_owner_they_take_before_they_wait_in_the_driver() {
+fn woken_tasks_that_were_left_to_a_worker_that_computes_are_stolen_from_it() {
+    const TURNS: usize = 1_000;
     each_mode(2, |config| {
+        if !config.roaming {
+            // What has started stays where it is.
+            return;
+        }
         // Nobody to whom the seat of the one that computes could go.
         let runtime = config.builder().max_spares(0).build().unwrap();
         let _driver = runtime.handle().driver(|| Ok(Noted::default())).unwrap();
-        for _ in 0..100 {
-            let taken = AtomicBool::new(false);
-            runtime.run(|| {
-                // Thefts that are not worth it.
-                for _ in 0..100 {
-                    thread::scope(|scope| (0..2).for_each(|_| drop(scope.spawn(|| ()))));
-                }
-                thread::scope(|scope| {
-                    scope.spawn(|| taken.store(true, Relaxed));
-                    // Drives the other one out to where it can be stolen, and runs first.
-                    scope.spawn(|| {
-                        while !taken.load(Relaxed) {
+        let (turn, taken) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        let await_turn = |n| {
+            while turn.load(Relaxed) < n {
+                thread::park();
+            }
+        };
+        runtime.run(|| {
+            let asker = thread::current();
+            thread::scope(|scope| {
+                let computes = scope.spawn(|| {
+                    for n in 1..=TURNS {
+                        await_turn(n);
+                        while taken.load(Relaxed) < n {
                             std::hint::spin_loop();
                         }
-                    });
+                    }
                 });
+                // Runs so shortly that to steal it is not worth it.
+                let stolen = scope.spawn(|| {
+                    for n in 1..=TURNS {
+                        await_turn(n);
+                        taken.store(n, Relaxed);
+                        asker.unpark();
+                    }
+                });
+                for n in 1..=TURNS {
+                    turn.store(n, Relaxed);
+                    computes.thread().unpark();
+                    stolen.thread().unpark();
+                    // Leaves its worker without work.
+                    while taken.load(Relaxed) < n {
+                        thread::park();
+                    }
+                }
             });
-        }
+        });
     });
 }

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`worker`] | one worker: what to run next, the switch, and the duty after it |
 //! | [`search`] | what a worker with nothing to run does: look, steal, sleep |
-//! | [`patience`] | how long a searcher leaves what it could steal to its owner |
+//! | [`restraint`] | how long a searcher leaves woken tasks to their owner |
 //! | [`idle`] | who searches, who sleeps, who wakes whom |
 //! | [`seats`] | who may run, when there are more workers than were asked for |
 //! | [`seating`] | a worker that has lost its seat, or gives it up |
@@ -71,9 +71,9 @@ pub(crate) mod glance;
 pub(crate) mod hands;
 pub(crate) mod idle;
 mod os_thread;
-mod patience;
 pub(crate) mod poller;
 pub(crate) mod remotes;
+mod restraint;
 mod sample;
 #[cfg(stack_scan)]
 mod scan;

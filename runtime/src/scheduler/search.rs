@@ -2,7 +2,7 @@
 //!
 //! # Invariants
 //!
-//! D2 and D3 are those of `idle.rs`.
+//! D2 and D3 are those of `idle.rs`. What a round leaves out is told in `restraint.rs`.
 //!
 //! # Suspension
 //!
@@ -10,7 +10,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{idle::Ended, seats::Standing, sleeper::Woke, worker::Worker};
+use super::{idle::Ended, restraint, seats::Standing, sleeper::Woke, worker::Worker};
 use crate::{
     park::Batch,
     prim::{
@@ -24,6 +24,9 @@ use crate::{
 /// The round after which a searcher sleeps; the first is round 0. The pauses between rounds double, so that the last is long enough to tell
 /// that a worker is stuck, and that those who work are hardly disturbed: each look at a victim's deque takes its cache line away.
 const LAST_ROUND: u32 = 8;
+
+// A round that leaves nothing out precedes the last, for the ticks that it notes.
+const _: () = assert!(restraint::MOST < LAST_ROUND);
 
 /// After so many rounds a searcher goes to wait in the driver, if nobody else does and no slot asks for patience.
 const ROUNDS_WITHOUT_DRIVER: u32 = 4;
@@ -44,7 +47,7 @@ impl Worker {
         let counters = &self.remote().counters;
         counters.count_miss();
         self.tell_queued();
-        self.patience.search(seam::now);
+        self.restraint.judge(seam::now);
         let found = self.look_round();
         if found.is_some() {
             counters.count_find();
@@ -98,14 +101,13 @@ impl Worker {
     fn steal_in_rounds(&self) -> Option<TaskRef> {
         let shared = self.shared();
         for round in 0..LAST_ROUND {
-            let is_patient = self.patience.covers(round);
-            if !is_patient && let Some(task) = self.steal(round) {
+            let spares_woken = self.restraint.leaves_out_round();
+            if let Some(task) = self.steal(round, spares_woken) {
                 return Some(task);
             }
             // When all others sleep, or have shown what they have, work can only come from outside, and that wakes.
             if !self.has_peer_at_work() || round + 1 >= ROUNDS_WITHOUT_DRIVER && self.is_missed_in_driver() {
-                // P1 of `patience.rs`.
-                return if is_patient { self.steal(round) } else { None };
+                return None;
             }
             for _ in 0..FIRST_PAUSE << round {
                 hint::spin_loop();
@@ -114,7 +116,7 @@ impl Worker {
                 return None;
             }
         }
-        self.steal(LAST_ROUND)
+        self.steal(LAST_ROUND, false)
     }
 
     /// Whether another worker runs that has a seat: one that has none shows its work in the injector.
@@ -133,15 +135,15 @@ impl Worker {
             && !(0..shared.remotes.started()).any(has_slot)
     }
 
-    /// One round over the others, from a random one on.
-    fn steal(&self, round: u32) -> Option<TaskRef> {
+    /// One round over the others, from a random one on, which may spare what they have woken.
+    fn steal(&self, round: u32, spares_woken: bool) -> Option<TaskRef> {
         let workers = self.shared().remotes.started();
         let start = self.random(workers);
         for victim in (start..workers).chain(0..start) {
             if victim == self.index() {
                 continue;
             }
-            if let Some(task) = self.steal_from(victim) {
+            if let Some(task) = self.steal_from(victim, spares_woken) {
                 return Some(task);
             }
             let tick = self.shared().remotes[victim].tick.load(Relaxed);
@@ -160,15 +162,20 @@ impl Worker {
     #[cold]
     fn stolen(&self, task: TaskRef) -> Option<TaskRef> {
         self.remote().counters.count_steal();
-        self.patience.stole(seam::now(), self.spawned.is_empty() && self.woken.is_empty());
         Some(task)
     }
 
-    fn steal_from(&self, victim: usize) -> Option<TaskRef> {
+    fn steal_from(&self, victim: usize, spares_woken: bool) -> Option<TaskRef> {
         let remote = &self.shared().remotes[victim];
-        let spawned = self.spawned.steal_from(&remote.spawned, STEAL_LIMIT);
-        let stolen = spawned.or_else(|| self.woken.steal_from(&remote.woken, STEAL_LIMIT));
-        stolen.and_then(|task| self.stolen(task))
+        if let Some(task) = self.spawned.steal_from(&remote.spawned, STEAL_LIMIT) {
+            return self.stolen(task);
+        }
+        if spares_woken {
+            return None;
+        }
+        let task = self.woken.steal_from(&remote.woken, STEAL_LIMIT)?;
+        self.restraint.stole(seam::now());
+        self.stolen(task)
     }
 
     /// Sleeps until there may be something to run.

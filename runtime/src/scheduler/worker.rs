@@ -27,8 +27,8 @@ use std::{
 };
 
 use super::{
-    AGING, MAINTENANCE, RUNNING, STREAK, Shared, aside::Aside, current, hands::Hands, patience::Patience,
-    remotes::Remote, seats::Standing, world::is_stop,
+    AGING, MAINTENANCE, RUNNING, STREAK, Shared, aside::Aside, current, hands::Hands, remotes::Remote,
+    restraint::Restraint, seats::Standing, world::is_stop,
 };
 use crate::{
     budget::BUDGET,
@@ -93,8 +93,8 @@ pub(crate) struct Worker {
     /// The poller's tick at which a lone spawn last woke a searcher.
     lone_wake: Cell<u32>,
     pub(super) searching: Cell<bool>,
-    /// How long it leaves what it could steal to its owner.
-    pub(super) patience: Patience,
+    /// How long it leaves woken tasks to their owner.
+    pub(super) restraint: Restraint,
     /// The last ticks seen of the others, by a searcher that wants to know whether they are stuck.
     pub(super) seen_ticks: Box<[Cell<u32>]>,
 }
@@ -140,7 +140,7 @@ impl Worker {
             placed_ticks: (0..workers).map(|_| Cell::new(u32::MAX)).collect(),
             lone_wake: Cell::new(u32::MAX),
             searching: Cell::new(false),
-            patience: Patience::default(),
+            restraint: Restraint::default(),
             seen_ticks: (0..workers).map(|_| Cell::new(0)).collect(),
         }
     }
