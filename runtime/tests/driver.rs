@@ -1,4 +1,4 @@
-//! Who looks at the driver: a driver of our own notes each look, and how long it was to wait.
+//! Who looks at the driver, and what workers do before they wait in it: a driver of our own notes each look, and how long it was to wait.
 
 use std::{
     io,

@@ -34,7 +34,8 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// What a thief must find to do, from a theft to its next search. With debug assertions the same takes ten times as long.
+/// What a thief must find to do, from a theft to its next search. Where debug assertions are on, most code is not optimised, and takes
+/// ten times as long for the same.
 const WORTH_IT: Duration = Duration::from_micros(if cfg!(debug_assertions) { 20 } else { 2 });
 
 /// The most rounds that are left out: their pauses are some microseconds.
