@@ -8,7 +8,7 @@ use std::{
 
 use crate::common::{
     everywhere, pair,
-    process::{alone, descriptors, one_worker},
+    process::{alone, descriptors, one_worker, open_the_poller},
     runtimes, settle, watchdog,
 };
 use sward_io::{
@@ -240,13 +240,7 @@ fn who_waits_keeps_neither_the_worker_nor_a_pipe() {
     alone("who_waits_keeps_neither_the_worker_nor_a_pipe", || {
         one_worker().run(|| {
             let pairs: Vec<_> = (0..50).map(|_| (pair().expect("two"), pair().expect("two"))).collect();
-            // The poller's.
-            let (mut reader, writer) = pipe().expect("a pipe");
-            let other = thread::spawn(move || reader.read(&mut [0; 4]));
-            settle();
-            drop(writer);
-            assert_eq!(other.join().expect("no panic").expect("the end"), 0);
-
+            open_the_poller();
             let before = descriptors();
             let (ends, copying): (Vec<_>, Vec<_>) = pairs
                 .into_iter()

@@ -9,7 +9,7 @@ use std::{
 
 use crate::common::{
     everywhere,
-    process::{Returned, alone, descriptors, in_role, one_worker, role, until_waiting},
+    process::{Returned, alone, descriptors, in_role, one_worker, open_the_poller, role, until_waiting},
     runtimes, settle, stress, watchdog,
 };
 use rustix::{
@@ -306,7 +306,7 @@ fn descriptors_are_closed() {
                 drop(writer);
                 assert_eq!(waiter.join().expect("no panic").expect("the end"), 0);
             };
-            runtime.run(round);
+            runtime.run(open_the_poller);
             let before = descriptors();
             for _ in 0..10 {
                 runtime.run(round);

@@ -10,8 +10,8 @@ use std::{
 use crate::common::{
     everywhere,
     process::{
-        Returned, alone, descriptors, limit_descriptors, one_worker, send, until_waiting, yield_until,
-        zombies,
+        Returned, alone, descriptors, limit_descriptors, one_worker, open_the_poller, send, until_waiting,
+        yield_until, zombies,
     },
     runtimes, settle, stress, watchdog,
 };
@@ -348,7 +348,8 @@ fn nothing_is_left_of_children_that_were_waited_for() {
                     killed.kill_on_drop(true);
                 }
             };
-            // What the runtime itself needs is there after the first.
+            // What the runtime itself needs is there after these.
+            runtime.run(open_the_poller);
             runtime.run(round);
             let before = descriptors();
             runtime.run(round);

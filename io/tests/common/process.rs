@@ -3,16 +3,20 @@
 use std::{
     env,
     fs::{self, File},
+    io::Read,
     panic::Location,
     path::Path,
     process::{Command, Stdio},
     sync::{Once, mpsc},
+    time::Duration,
 };
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, getrlimit, setrlimit};
+use sward_io::io::pipe;
 use sward_runtime::{
     runtime::{Builder, Runtime},
     thread::{self, JoinHandle},
+    time,
 };
 
 /// Says to a child process of a test what it is there for.
@@ -52,6 +56,12 @@ pub(crate) fn alone(name: &str, test: impl FnOnce()) {
 /// A runtime with one worker, which a green thread that blocks takes from all others.
 pub(crate) fn one_worker() -> Runtime {
     Builder::new().workers(1).build().expect("a runtime")
+}
+
+/// Lets the runtime open what it needs to wait for descriptors, so that those counted later are the test's.
+pub(crate) fn open_the_poller() {
+    let (mut reader, _writer) = pipe().expect("a pipe");
+    assert!(time::timeout(Duration::from_millis(1), || reader.read(&mut [0])).is_err());
 }
 
 /// How many descriptors this process has open.
