@@ -1,6 +1,6 @@
 //! The join word: a task that ends, against the handle that asks, waits, gives up, or is dropped.
 //!
-//! The real `JoinWord`, and the real `State` for the joiner's wait; `Pair` follows `run_task` of `scheduler/worker.rs` and
+//! The real `JoinWord`, and the real `State` for the joiner's wait; `Pair` follows `run` of `task/life.rs` and
 //! `Joiner` of `thread/handle.rs`. Stand-ins: result and waker slot are [`Plain`] memory, and so is the joiner's frame, which the task
 //! may touch only until the joiner's wait has ended; a result, or a future's waker, that nobody drops is a leak, which loom reports.
 //!

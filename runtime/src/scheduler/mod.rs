@@ -2,7 +2,9 @@
 //!
 //! | file | what it decides |
 //! |---|---|
-//! | [`worker`] | one worker: what to run next, the switch, and the duty after it |
+//! | [`worker`] | one worker: its loop, the switch, and the duty after it |
+//! | [`next`] | what a worker runs next, of what is its own |
+//! | [`ready`] | where a task that was spawned or woken goes, and who is told |
 //! | [`search`] | what a worker with nothing to run does: look, steal, sleep |
 //! | [`restraint`] | how long a searcher leaves woken tasks to their owner |
 //! | [`idle`] | who searches, who sleeps, who wakes whom |
@@ -70,8 +72,10 @@ pub(crate) mod dump;
 pub(crate) mod glance;
 pub(crate) mod hands;
 pub(crate) mod idle;
+mod next;
 mod os_thread;
 pub(crate) mod poller;
+mod ready;
 pub(crate) mod remotes;
 mod restraint;
 mod sample;

@@ -1,4 +1,5 @@
-//! One worker: an OS thread that runs tasks. What it runs next, the switch, and the duty after the switch.
+//! One worker: an OS thread that runs tasks. Its loop, the switch, and the duty after the switch. What it runs next is in `next.rs`, where what becomes
+//! ready goes in `ready.rs`.
 //!
 //! # Roles
 //!
@@ -27,14 +28,13 @@ use std::{
 };
 
 use super::{
-    AGING, MAINTENANCE, RUNNING, STREAK, Shared, aside::Aside, current, hands::Hands, remotes::Remote,
-    restraint::Restraint, seats::Standing, world::is_stop,
+    MAINTENANCE, RUNNING, Shared, aside::Aside, current, hands::Hands, remotes::Remote, restraint::Restraint,
+    world::is_stop,
 };
 use crate::{
     budget::BUDGET,
     fiber::{Fiber, Step, Suspend},
-    park::Batch,
-    prim::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release},
+    prim::atomic::Ordering::{Relaxed, Release},
     queue::{deque::Deque, list::TaskList},
     stack::StackCache,
     task::{
@@ -67,13 +67,13 @@ pub(crate) struct Worker {
     pub(super) hands: Hands<Header>,
     pub(super) stacks: UnsafeCell<StackCache>,
     slab: Slab,
-    tick: Cell<u32>,
+    pub(super) tick: Cell<u32>,
     /// Ticks until the next look around.
-    maintain_in: Cell<u32>,
+    pub(super) maintain_in: Cell<u32>,
     /// How many such looks, poked ones among them, since there was nothing left to run, nobody who had yielded either.
-    since_drained: Cell<u32>,
+    pub(super) since_drained: Cell<u32>,
     /// How often in a row a run-next slot went first.
-    streak: Cell<u32>,
+    pub(super) streak: Cell<u32>,
     budget: Cell<u32>,
     no_suspend: Cell<u32>,
     /// Why a resume takes care: how many suspended tasks may be in the middle of their unwinding (they stay with this worker, since the panic count is its
@@ -86,12 +86,12 @@ pub(crate) struct Worker {
     rng: Cell<u32>,
     ids: Cell<(u64, u64)>,
     /// Whether the next spawn is to be placed in turn, and whose turn it is.
-    spread: Cell<bool>,
-    turn: Cell<usize>,
+    pub(super) spread: Cell<bool>,
+    pub(super) turn: Cell<usize>,
     /// The others' ticks when they last got one.
-    placed_ticks: Box<[Cell<u32>]>,
+    pub(super) placed_ticks: Box<[Cell<u32>]>,
     /// The poller's tick at which a lone spawn last woke a searcher.
-    lone_wake: Cell<u32>,
+    pub(super) lone_wake: Cell<u32>,
     pub(super) searching: Cell<bool>,
     /// How long it leaves woken tasks to their owner.
     pub(super) restraint: Restraint,
@@ -214,191 +214,6 @@ impl Worker {
     pub(super) fn remote(&self) -> &Remote {
         // SAFETY: `shared`, which we hold, owns it and never moves it.
         unsafe { self.remote.as_ref() }
-    }
-
-    /// Chooses the next task among the worker's own. The order is in the header of `scheduler`.
-    #[inline(always)]
-    fn next(&self) -> Option<TaskRef> {
-        let tick = self.tick.get().wrapping_add(1);
-        self.tick.set(tick);
-        let remote = self.remote();
-        remote.tick.store(tick, Relaxed);
-        if !remote.inbox.is_empty() {
-            self.empty_inbox();
-        }
-        let maintain_in = self.maintain_in.get() - 1;
-        self.maintain_in.set(maintain_in);
-        if (maintain_in == 0 || remote.poke.load(Relaxed))
-            && let Some(found) = self.maintain()
-        {
-            return found;
-        }
-        if let Some(task) = self.take_next() {
-            return Some(task);
-        }
-        self.streak.set(0);
-        // In turn: whoever comes second this time comes first the next.
-        if tick & 1 == 0
-            && let Some(task) = self.spawned.pop()
-        {
-            return Some(task);
-        }
-        if let Some(task) = self.pop_woken().or_else(|| self.spawned.pop()) {
-            return Some(task);
-        }
-        let task = self.yielded.pop_front();
-        if self.yielded.is_empty() {
-            self.since_drained.set(0);
-        }
-        self.yielded.fetch_ahead();
-        task
-    }
-
-    #[inline]
-    fn pop_woken(&self) -> Option<TaskRef> {
-        // In turn again: in anchored mode `woken` holds what came from the injector, behind which tasks that yield must not stand for ever, nor
-        // before it.
-        if self.tick.get() & 2 == 0
-            && let Some(task) = self.woken.pop()
-        {
-            return Some(task);
-        }
-        let task = self.local.pop_front();
-        self.local.fetch_ahead();
-        task.or_else(|| self.woken.pop())
-    }
-
-    /// Takes a run-next task, unless these have gone first for long enough; then it queues behind the others.
-    #[inline]
-    fn take_next(&self) -> Option<TaskRef> {
-        let task = match self.next_local.take() {
-            // SAFETY: the slot's reference (R4).
-            Some(task) => unsafe { TaskRef::from_raw(task) },
-            None => self.take_run_next()?,
-        };
-        let streak = self.streak.get() + 1;
-        self.streak.set(streak);
-        if streak <= STREAK {
-            return Some(task);
-        }
-        self.streak.set(0);
-        self.after_streak(task)
-    }
-
-    /// Takes our own run-next task. With no other worker there is no thief, and no need for a read-modify-write.
-    #[inline]
-    fn take_run_next(&self) -> Option<TaskRef> {
-        if self.seen_ticks.len() > 1 {
-            return self.remote().take_run_next();
-        }
-        let slot = &self.remote().run_next;
-        let task = NonNull::new(slot.load(Relaxed))?;
-        slot.store(ptr::null_mut(), Relaxed);
-        // SAFETY: the slot's reference (R4).
-        Some(unsafe { TaskRef::from_raw(task) })
-    }
-
-    #[cold]
-    fn after_streak(&self, task: TaskRef) -> Option<TaskRef> {
-        // The other slot first: with two that wake each other, nothing else ever looks there.
-        let other = self.take_run_next();
-        let other = other.or_else(|| self.pop_woken()).or_else(|| self.spawned.steal_oldest());
-        let other = other.or_else(|| self.yielded.pop_front());
-        if other.is_none() {
-            return Some(task);
-        }
-        self.queue(task);
-        other
-    }
-
-    /// Queues a ready task where its kind belongs, oldest first.
-    #[inline]
-    fn queue(&self, task: TaskRef) {
-        if task.home.get() == NO_HOME {
-            self.woken.push(task);
-        } else {
-            debug_assert_eq!(task.home.get() as usize, self.index, "G1");
-            self.local.push_back(task);
-        }
-    }
-
-    #[inline(never)]
-    pub(super) fn empty_inbox(&self) {
-        let mut is_visible = false;
-        self.remote().inbox.take(|node| {
-            let node = NonNull::new(node).expect("an inbox holds no null");
-            // SAFETY: the inbox's reference (R4).
-            let task = unsafe { TaskRef::from_raw(node) };
-            if task.is_on_stack() {
-                self.local.push_back(task);
-            } else {
-                // Where others find it, should what runs before it keep this worker.
-                task.home.set(NO_HOME);
-                self.woken.push(task);
-                is_visible = true;
-            }
-        });
-        if is_visible {
-            self.notify();
-        }
-        self.heed_probe();
-    }
-
-    /// What a worker looks at now and then even though it has work. `Some(None)`: it may not run any, for want of a seat.
-    #[inline(never)]
-    fn maintain(&self) -> Option<Option<TaskRef>> {
-        let looks = self.since_drained.get() + 1;
-        let is_aged = looks >= AGING;
-        self.since_drained.set(if is_aged { 0 } else { looks });
-        self.maintain_in.set(MAINTENANCE);
-        self.sample();
-        self.remote().poke.store(false, Relaxed);
-        if !self.keep_seat() {
-            self.remote().poke.store(true, Relaxed);
-            return Some(None);
-        }
-        self.expire_timers();
-        self.poll_driver();
-        self.slab.collect();
-        if is_aged {
-            self.local.append(&self.yielded);
-        }
-        let oldest =
-            self.take_injected().or_else(|| if is_aged { self.spawned.steal_oldest() } else { None });
-        oldest.or_else(|| self.take_run_next()).map(Some)
-    }
-
-    /// Fires the wheel. `true`: something became ready.
-    pub(super) fn expire_timers(&self) -> bool {
-        self.remote().timers.expire_if_due(|| self.shared.now())
-    }
-
-    /// Looks at the driver without blocking. `true`: something became ready.
-    pub(super) fn poll_driver(&self) -> bool {
-        let Some(driver) = self.shared.busy_driver() else { return false };
-        let mut ready = Batch::new();
-        self.shared.polls.fetch_add(1, Relaxed);
-        if driver.wait(Some(std::time::Duration::ZERO), &mut ready).is_err() {
-            return false;
-        }
-        let any = !ready.is_empty();
-        self.remote().counters.count_readiness(ready.len());
-        ready.schedule();
-        any
-    }
-
-    pub(super) fn take_injected(&self) -> Option<TaskRef> {
-        if self.shared.injector.is_empty() {
-            return None;
-        }
-        // A fair share: others will come for theirs.
-        let share = self.shared.injector.len() / self.shared.remotes.regular() + 1;
-        let task = self.woken.take_from(&self.shared.injector, share.min(32))?;
-        if !self.woken.is_empty() {
-            // For a moment the rest was in neither queue; who looked then did not see it.
-            self.notify();
-        }
-        Some(task)
     }
 
     /// Runs a task until it suspends or ends, and does the duty after the switch (R2).
@@ -573,133 +388,6 @@ impl Worker {
         self.shared.poller.rouse(&self.shared);
     }
 
-    /// Queues a new task.
-    #[inline]
-    pub(crate) fn spawn(&self, task: TaskRef) {
-        if self.hands.current().is_null() {
-            // By an event.
-            return self.spawn_in_turn(task);
-        }
-        let remote = self.remote();
-        remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
-        if self.spread.get()
-            && let Some(worker) = self.next_in_turn()
-        {
-            task.home.set(worker);
-            return self.shared.send_home(task);
-        }
-        let task = task.into_raw().as_ptr();
-        if remote.run_next.load(Relaxed).is_null() {
-            // Thieves only ever empty the slot, so it is still empty.
-            remote.run_next.store(task, Release);
-            if self.shared.idle.could_wake() {
-                self.notify_of_lone_spawn();
-            }
-            return;
-        }
-        self.drive_out(task);
-    }
-
-    /// Queues a new task that an event starts, of which there may be many: with what is woken, oldest first.
-    pub(crate) fn spawn_in_turn(&self, task: TaskRef) {
-        let remote = self.remote();
-        remote.spawns.store(remote.spawns.load(Relaxed) + 1, Relaxed);
-        let is_lone = !self.has_own_work();
-        self.woken.push(task);
-        if !is_lone {
-            self.notify();
-        } else if self.shared.idle.could_wake() {
-            self.notify_of_lone_spawn();
-        }
-    }
-
-    /// Has the next spawn of the task that runs placed in turn.
-    pub(crate) fn spread_next_spawn(&self) {
-        self.spread.set(!self.shared.roaming && self.shared.remotes.regular() > 1);
-    }
-
-    /// The worker whose turn it is to get a new task; `None` if it is this one.
-    #[cold]
-    fn next_in_turn(&self) -> Option<u32> {
-        self.spread.set(false);
-        let turn = (self.turn.get() + 1) % self.shared.remotes.regular();
-        self.turn.set(turn);
-        if turn == self.index {
-            return None;
-        }
-        // Nobody can steal from an inbox, so nothing is sent to one who is stuck: who has not switched since the last time, or was stuck
-        // a short while ago.
-        let remote = &self.shared.remotes[turn];
-        let tick = remote.tick.load(Relaxed);
-        let moved = self.placed_ticks[turn].replace(tick) != tick;
-        let is_fit = match self.shared.idle.standing(turn) {
-            Standing::Seated => moved && !super::watch::was_stuck(&self.shared, remote),
-            standing => standing == Standing::Asleep,
-        };
-        is_fit.then_some(turn as u32)
-    }
-
-    /// Puts `task` in the run-next slot, and what stood there where others can steal it.
-    fn drive_out(&self, task: *mut Header) {
-        let before = self.remote().run_next.swap(task, AcqRel);
-        let Some(before) = NonNull::new(before) else { return };
-        // SAFETY: the slot's reference, which the swap took out (R4).
-        let before = unsafe { TaskRef::from_raw(before) };
-        // SAFETY: the task is ours now (S1 of `state.rs`).
-        if unsafe { &*before.fiber.get() }.is_none() {
-            self.spawned.push(before);
-        } else {
-            self.queue(before);
-        }
-        self.notify();
-    }
-
-    /// Work is visible to the other workers, if there are any.
-    #[inline]
-    fn notify(&self) {
-        if self.shared.remotes.started() > 1 {
-            self.shared.notify();
-        }
-    }
-
-    /// A task that was spawned alone is most often joined at once, so nobody is woken for it, but for once in each tick of the poller
-    /// thread: in case its spawner computes on.
-    #[cold]
-    fn notify_of_lone_spawn(&self) {
-        let tick = self.shared.poller.tick();
-        if self.lone_wake.replace(tick) != tick {
-            self.shared.notify();
-        }
-    }
-
-    /// Queues a task whose wait was won.
-    #[inline]
-    pub(crate) fn wake(&self, task: TaskRef) {
-        if task.home.get() == self.wakes_here.get() && self.next_local.get().is_none() {
-            self.next_local.set(Some(task.into_raw()));
-        } else {
-            self.wake_behind_others(task);
-        }
-    }
-
-    #[inline(never)]
-    fn wake_behind_others(&self, task: TaskRef) {
-        if self.is_sampling() {
-            return self.wake_as_sample(task);
-        }
-        let home = task.home.get();
-        if home == self.index as u32 {
-            self.local.push_back(task);
-        } else if home != NO_HOME {
-            self.shared.send_home(task);
-        } else if self.remote().run_next.load(Relaxed).is_null() {
-            self.remote().run_next.store(task.into_raw().as_ptr(), Release);
-        } else {
-            self.woken.push(task);
-            self.notify();
-        }
-    }
-
     /// A new id for a green thread.
     #[inline]
     pub(crate) fn fresh_id(&self) -> u64 {
@@ -758,21 +446,5 @@ impl Worker {
         x ^= x << 5;
         self.rng.set(x);
         x as usize % n
-    }
-
-    /// Whether it has a task of its own to run.
-    pub(super) fn has_own_work(&self) -> bool {
-        self.has_home_work()
-            || !self.spawned.is_empty()
-            || !self.woken.is_empty()
-            || !self.remote().run_next.load(Acquire).is_null()
-    }
-
-    /// Whether it has one that nobody else could run.
-    pub(super) fn has_home_work(&self) -> bool {
-        !self.local.is_empty()
-            || !self.yielded.is_empty()
-            || self.next_local.get().is_some()
-            || !self.remote().inbox.is_empty()
     }
 }
