@@ -1,7 +1,7 @@
 //! Cancellation: of a green thread, against its waits as they begin and end; and of a token, against all that is registered with it.
 //!
 //! The real `State`; and the real `Token`, `Slot` and bounds, on OS threads that wait through the real `Waiter`. A stand-in: the waits of a
-//! green thread follow `Waiter::wait` and `park` of `runtime/src/park.rs`, line by line, and whoever ends one that is parked notes that it
+//! green thread follow `Waiter::wait` of `runtime/src/park.rs` and `park` of `park/token.rs`, line by line, and whoever ends one that is parked notes that it
 //! runs again, where the scheduler would queue it.
 //!
 //! # Fails when

@@ -1,7 +1,7 @@
 //! `park` and `unpark`: threads that leave the token, against the one that takes it, also when its time is up.
 //!
-//! The real `State`; `Thread` follows `park`, `park_until`, `Waiter` and `unpark_os_thread` of `runtime/src/park.rs`, line by line. It
-//! has two doors: a green thread's, whose worker parks it for the token once it is off its stack, and an OS thread's, which
+//! The real `State`; `Thread` follows `park`, `park_until`, `Waiter` and `unpark_os_thread` of `runtime/src/park.rs` and of the files in its folder, line by line.
+//! It has two doors: a green thread's, whose worker parks it for the token once it is off its stack, and an OS thread's, which
 //! parks itself and may have a deadline. Stand-ins: [`Parker`] for the thread's own blocking; a deadline has always passed.
 //!
 //! # Fails when
