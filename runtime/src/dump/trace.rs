@@ -156,7 +156,7 @@ impl Names {
         let start = frames.iter().take_while(|frame| is_of_the_suspension(frame)).count();
         let mut frames = frames.split_off(start);
         let root = |frame: &Frame| {
-            is_named(frame, "sward_runtime::task::header::run") || is_in(frame, "src/task/header.rs")
+            is_named(frame, "sward_runtime::task::cell::run") || is_in(frame, "src/task/cell.rs")
         };
         let end = frames.iter().position(root);
         frames.truncate(end.unwrap_or(frames.len()));

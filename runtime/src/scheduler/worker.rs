@@ -39,9 +39,10 @@ use crate::{
     stack::StackCache,
     task::{
         Header, TaskRef,
-        header::{NO_HOME, Started, Unwinding},
+        header::{NO_HOME, Unwinding},
         life,
         slab::Slab,
+        started::Started,
     },
 };
 

@@ -28,7 +28,6 @@
 //! frees without a read-modify-write: nobody else is left who could clone.
 
 use std::{
-    any::Any,
     cell::{Cell, UnsafeCell},
     fmt,
     mem::ManuallyDrop,
@@ -37,13 +36,14 @@ use std::{
 };
 
 use super::{
+    cell::{Data, Output, Stage, TaskCell, Vtable, vtable},
     join::JoinWord,
-    local::Locals,
     slab::{ALIGN, BLOCK, Slab},
-    state::{Shield, State, Wait},
+    started::Started,
+    state::{Shield, State},
 };
 use crate::{
-    cancel::{self, Bound, CAN_UNWIND, Cancelled},
+    cancel::CAN_UNWIND,
     fiber::{Fiber, Suspend},
     park::{WaitReason, Waker},
     prim::{
@@ -55,7 +55,7 @@ use crate::{
         },
     },
     queue::inbox::Linked,
-    scheduler::{Shared, current, current::Innermost, worker::Worker},
+    scheduler::{Shared, current, worker::Worker},
     spans,
 };
 
@@ -64,9 +64,6 @@ pub(crate) const NO_HOME: u32 = u32::MAX;
 
 /// How many bytes of the latest frames are fetched ahead: those of a wait, and of what waits.
 const FRAMES: usize = 384;
-
-/// What a green thread ends with.
-pub(crate) type Output<T> = Result<T, Box<dyn Any + Send>>;
 
 /// See the module.
 #[repr(C)]
@@ -81,7 +78,7 @@ pub(crate) struct Header {
     pub(crate) joiner: UnsafeCell<Option<Waker>>,
     pub(crate) join: JoinWord,
     reason: AtomicU8,
-    stage: Cell<Stage>,
+    pub(super) stage: Cell<Stage>,
     /// Whether the memory is a slab's, else a box's.
     in_slab: bool,
     vtable: &'static Vtable,
@@ -110,92 +107,6 @@ impl Meta {
     }
 }
 
-/// What a task has from its first run on, at the top of its stack.
-pub(crate) struct Started {
-    pub(crate) locals: UnsafeCell<Locals>,
-    /// While above zero, waits are not cancelled, but for what bounds within the shields end.
-    pub(crate) shields: Cell<u32>,
-    /// The innermost bound; see `cancel/bound.rs`.
-    pub(crate) bound: Cell<Option<NonNull<Bound>>>,
-    /// What generators have to know.
-    pub(crate) generator: Innermost,
-    /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
-    /// [`Header::unwinding`]. In one, so that both are written at once.
-    settled: Cell<u64>,
-    /// That in which its worker is to park it.
-    pub(crate) wait: Cell<Wait>,
-    /// Whether a wait of it is to come or under way; for one inside it would have the same number.
-    #[cfg(debug_assertions)]
-    pub(crate) in_wait: Cell<bool>,
-    /// Above zero if it was found blocking its OS thread, see `scheduler/aside.rs`.
-    pub(crate) blocks: Cell<u8>,
-    /// Whether its worker counts it among the suspended ones that may be unwinding.
-    pub(crate) counted: Cell<bool>,
-    /// About the stack pointer at the latest suspension: what the cache is to fetch, and the scan before a move to begin at.
-    pub(crate) sp: Cell<usize>,
-    /// The same: the worker on which it last ran.
-    #[cfg(stack_scan)]
-    pub(crate) last: Cell<u32>,
-    /// The same: a word of the suspended stack that points into the old worker's thread-locals.
-    #[cfg(stack_scan)]
-    pub(crate) tls_hit: Cell<usize>,
-}
-
-impl Started {
-    pub(crate) const fn new() -> Self {
-        Self {
-            locals: UnsafeCell::new(Locals::new()),
-            generator: Cell::new(None),
-            shields: Cell::new(0),
-            bound: Cell::new(None),
-            settled: Cell::new(0),
-            wait: Cell::new(Wait::NONE),
-            #[cfg(debug_assertions)]
-            in_wait: Cell::new(false),
-            blocks: Cell::new(0),
-            counted: Cell::new(false),
-            sp: Cell::new(0),
-            #[cfg(stack_scan)]
-            last: Cell::new(NO_HOME),
-            #[cfg(stack_scan)]
-            tls_hit: Cell::new(0),
-        }
-    }
-}
-
-impl Started {
-    /// It was suspended, and is not unwinding.
-    #[inline]
-    pub(crate) fn settle(&self, clock: u64) {
-        self.settled.set(clock);
-    }
-
-    /// It was suspended.
-    pub(crate) fn settle_as_it_is(&self, clock: u64) {
-        self.settled.set(clock | self.settled.get() & 1);
-    }
-
-    /// When it was last suspended, on the poller thread's clock.
-    pub(crate) fn settled_at(&self) -> u64 {
-        self.settled.get() & !1
-    }
-
-    pub(crate) fn set_unwinding(&self, unwinding: bool) {
-        self.settled.set(self.settled.get() & !1 | u64::from(unwinding));
-    }
-
-    fn is_unwinding(&self) -> bool {
-        self.settled.get() & 1 == 1
-    }
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stage {
-    Closure,
-    Output,
-    Empty,
-}
-
 /// Whether a task is unwinding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwinding {
@@ -203,30 +114,6 @@ pub(crate) enum Unwinding {
     Yes,
     /// Another of its worker is, and this one may have begun to since it was last resumed.
     Perhaps,
-}
-
-/// The functions that know the types behind the header.
-struct Vtable {
-    /// Runs the closure, or drops it unrun, and stores the output. On the task's stack.
-    run: unsafe fn(&Header, bool),
-    /// Moves the output to the pointer.
-    take: unsafe fn(&Header, *mut ()),
-    /// Drops whatever is in the stage.
-    clear: unsafe fn(&Header),
-    /// Frees the box.
-    free: unsafe fn(NonNull<Header>),
-}
-
-/// The whole allocation.
-#[repr(C)]
-struct TaskCell<F, T> {
-    header: Header,
-    data: UnsafeCell<Data<F, T>>,
-}
-
-union Data<F, T> {
-    closure: ManuallyDrop<F>,
-    output: ManuallyDrop<Output<T>>,
 }
 
 /// One counted reference to a task.
@@ -591,76 +478,4 @@ impl Header {
         // SAFETY: the address of a reference is not null.
         unsafe { NonNull::new_unchecked(std::ptr::with_exposed_provenance_mut(address)) }
     }
-}
-
-const fn vtable<F: FnOnce() -> T, T>() -> Vtable {
-    Vtable { run: run::<F, T>, take: take::<F, T>, clear: clear::<F, T>, free: free_box::<F, T> }
-}
-
-/// # Safety
-///
-/// `header` heads a `TaskCell<F, T>`, and the caller owns its stage.
-unsafe fn data<'a, F, T>(header: &Header) -> &'a mut Data<F, T> {
-    let cell = header.ptr().cast::<TaskCell<F, T>>();
-    // SAFETY: the cell's address is the header's (H3).
-    let data = unsafe { &(*cell.as_ptr()).data };
-    // SAFETY: the caller owns the stage.
-    unsafe { &mut *data.get() }
-}
-
-/// # Safety
-///
-/// As `data`; the stage holds the closure.
-unsafe fn run<F: FnOnce() -> T, T>(header: &Header, cancelled: bool) {
-    // SAFETY: the caller's contract.
-    let data = unsafe { data::<F, T>(header) };
-    header.stage.set(Stage::Empty);
-    // SAFETY: the stage held the closure, which is taken once.
-    let closure = unsafe { ManuallyDrop::take(&mut data.closure) };
-    let output = if cancelled {
-        // Destructors may wait: not to be cut short.
-        panic::catch_unwind(AssertUnwindSafe(|| cancel::shield(|| drop(closure))))
-            .and(Err(Box::new(Cancelled::new()) as _))
-    } else {
-        panic::catch_unwind(AssertUnwindSafe(closure))
-    };
-    // The closure was moved out; nobody else looks before `join.finish` (J3).
-    data.output = ManuallyDrop::new(output);
-    header.stage.set(Stage::Output);
-}
-
-/// # Safety
-///
-/// As `data`; the stage holds the output; `to` is valid for writes of it.
-unsafe fn take<F, T>(header: &Header, to: *mut ()) {
-    // SAFETY: the caller's contract.
-    let data = unsafe { data::<F, T>(header) };
-    header.stage.set(Stage::Empty);
-    // SAFETY: the stage held the output, which is taken once.
-    let output = unsafe { ManuallyDrop::take(&mut data.output) };
-    // SAFETY: the caller's contract.
-    unsafe { to.cast::<Output<T>>().write(output) };
-}
-
-/// # Safety
-///
-/// As `data`.
-unsafe fn clear<F, T>(header: &Header) {
-    // SAFETY: the caller's contract.
-    let data = unsafe { data::<F, T>(header) };
-    match header.stage.replace(Stage::Empty) {
-        // SAFETY: the stage says what is there.
-        Stage::Closure => unsafe { ManuallyDrop::drop(&mut data.closure) },
-        // SAFETY: as above.
-        Stage::Output => unsafe { ManuallyDrop::drop(&mut data.output) },
-        Stage::Empty => {}
-    }
-}
-
-/// # Safety
-///
-/// `header` heads a boxed `TaskCell<F, T>` whose data is dropped already, and no reference is left.
-unsafe fn free_box<F, T>(header: NonNull<Header>) {
-    // SAFETY: it was leaked from such a box.
-    drop(unsafe { Box::from_raw(header.cast::<TaskCell<F, T>>().as_ptr()) });
 }
