@@ -1,10 +1,12 @@
 //! Locks on files: those of `std`, for green threads.
 
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::MetadataExt;
 use std::{io, path::Path};
 
 use crate::common::{
     fs::{everywhere_in, fresh_dir},
-    once_closed, runtimes, settle, watchdog,
+    once_closed, runtimes, settle, stress, wait_until, watchdog,
 };
 use sward_io::fs::{File, TryLockError};
 use sward_runtime::{cancel::Cancelled, thread};
@@ -92,11 +94,71 @@ fn waiters(inode: u64) -> usize {
     locks.lines().filter(|line| line.contains("->") && line.contains(&file)).count()
 }
 
+/// Waits for a lock until the kernel knows of it, and no longer.
+#[cfg(target_os = "linux")]
+fn begin_and_give_up(file: &File, lock: fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let (inode, clone) = (file.metadata()?.ino(), file.try_clone()?);
+    let before = waiters(inode);
+    let waiting = thread::spawn(move || lock(&clone));
+    wait_until(|| waiters(inode) > before);
+    waiting.cancel();
+    assert!(waiting.join().expect_err("cancelled").is::<Cancelled>());
+    Ok(())
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_wait_that_was_given_up_takes_nothing_from_who_locks_later() {
+    let _watchdog = watchdog();
+    for (runtime, given_up) in runtimes().flat_map(|runtime| {
+        let runtime = std::sync::Arc::new(runtime);
+        [File::lock, File::lock_shared].map(|lock| (std::sync::Arc::clone(&runtime), lock))
+    }) {
+        let round = || -> io::Result<()> {
+            let dir = fresh_dir();
+            let (holder, other) = openings(dir.path())?;
+            let third = File::open(dir.path().join("file"))?;
+            holder.lock()?;
+            begin_and_give_up(&other, given_up)?;
+            // While it is under way, and as it ends.
+            assert!(is_taken(other.try_lock()) && is_taken(other.try_lock_shared()));
+            let clone = other.try_clone()?;
+            let waiting = thread::spawn(move || clone.lock());
+            thread::yield_now();
+            holder.unlock()?;
+            waiting.join().expect("no panic")?;
+            for _ in 0..20 {
+                assert!(is_taken(third.try_lock_shared()), "the lock was given back");
+                thread::yield_now();
+            }
+            other.unlock()?;
+            assert!(!is_taken(third.try_lock()));
+            Ok(())
+        };
+        for _ in 0..stress(10) {
+            runtime.run(|| round().expect("locks"));
+        }
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_file_can_be_locked_at_once_again_when_a_wait_that_was_given_up_has_ended() {
+    everywhere_in(|dir| {
+        let (holder, other) = openings(dir)?;
+        holder.lock()?;
+        begin_and_give_up(&other, File::lock)?;
+        holder.unlock()?;
+        wait_until(|| !is_taken(other.try_lock()));
+        assert!(is_taken(holder.try_lock()));
+        Ok(())
+    });
+}
+
 /// As the pool has 512 threads, and to give a lock up takes one.
 #[cfg(target_os = "linux")]
 #[test]
 fn more_may_wait_for_a_lock_than_the_pool_has_threads() {
-    use std::os::unix::fs::MetadataExt;
     const WAITERS: usize = 520;
     everywhere_in(|dir| {
         let (holder, other) = openings(dir)?;

@@ -1,4 +1,4 @@
-//! An open file: the operations other than transfers.
+//! An open file: the operations other than transfers and locks.
 //!
 //! # Roles
 //!
@@ -6,28 +6,27 @@
 //!
 //! # Suspension
 //!
-//! Each operation is one job in the pool. `open` and the locks may wait for somebody else, so they can be cancelled; the others
-//! last as long as a disk does, and cannot, as in the kernel itself.
+//! Each operation is one job in the pool. `open` may wait for somebody else, so it can be cancelled; the others last as long as a disk
+//! does, and cannot, as in the kernel itself.
 //!
 //! # Rejected
 //!
 //! - *Closing in the pool.* Whoever drops a lock, or the last writer of a FIFO, counts on its being gone.
-//! - *A lock that is tried again and again.* It would starve among those who wait in the kernel.
 //!
 //! # Checked by
 //!
-//! `tests/fs_file.rs`, `tests/fs_lock.rs`, `tests/fs_special.rs`.
+//! `tests/fs_file.rs`, `tests/fs_special.rs`.
 
 use std::{
     fmt,
-    fs::{self, FileTimes, Metadata, Permissions, TryLockError},
+    fs::{self, FileTimes, Metadata, Permissions},
     io::{self, IsTerminal},
     path::Path,
     sync::Arc,
     time::SystemTime,
 };
 
-use sward_runtime::{cancel, is_green, unblock_apart};
+use sward_runtime::cancel;
 
 use super::{OpenOptions, handle::Handle};
 use crate::source::Source;
@@ -246,141 +245,6 @@ impl File {
         self.run(|file| file.sync_data())
     }
 
-    /// Takes the exclusive lock on the file. Advisory: it keeps out only those who ask for a lock too.
-    ///
-    /// The lock belongs to the open file: clones share it, and it ends when the last of them is closed or one of them is
-    /// unlocked.
-    ///
-    /// # Suspension
-    ///
-    /// Parks the green thread (blocks the OS thread outside the runtime) until nobody else has a lock. Meanwhile the call
-    /// occupies an OS thread of its own.
-    ///
-    /// # Cancellation
-    ///
-    /// The lock is given back once it is there. Until then the file stays open, also if it is dropped.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::fs::TryLockError;
-    /// use sward_io::fs::File;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// let file = File::create(&path)?;
-    /// file.lock()?;
-    /// assert!(matches!(File::open(&path)?.try_lock(), Err(TryLockError::WouldBlock)));
-    /// file.unlock()?;
-    /// File::open(&path)?.try_lock()?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn lock(&self) -> io::Result<()> {
-        self.wait_for_lock(fs::File::try_lock, fs::File::lock)
-    }
-
-    /// Takes a shared lock on the file: several may have one, and nobody an exclusive one meanwhile.
-    ///
-    /// # Suspension
-    ///
-    /// As [`lock`](Self::lock).
-    ///
-    /// # Cancellation
-    ///
-    /// As [`lock`](Self::lock).
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_io::fs::File;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// let files = [File::create(&path)?, File::open(&path)?];
-    /// for file in &files {
-    ///     file.lock_shared()?;
-    /// }
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn lock_shared(&self) -> io::Result<()> {
-        self.wait_for_lock(fs::File::try_lock_shared, fs::File::lock_shared)
-    }
-
-    /// Takes the exclusive lock on the file if it can be had at once.
-    ///
-    /// # Errors
-    ///
-    /// [`TryLockError::WouldBlock`]: somebody else has a lock. [`TryLockError::Error`]: what the system says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use std::fs::TryLockError;
-    /// use sward_io::fs::File;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// let file = File::create(&path)?;
-    /// file.try_lock()?;
-    /// assert!(matches!(File::open(&path)?.try_lock(), Err(TryLockError::WouldBlock)));
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn try_lock(&self) -> Result<(), TryLockError> {
-        self.run(|file| file.try_lock())
-    }
-
-    /// Takes a shared lock on the file if it can be had at once.
-    ///
-    /// # Errors
-    ///
-    /// [`TryLockError::WouldBlock`]: somebody else has the exclusive lock. [`TryLockError::Error`]: what the system says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_io::fs::File;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// let file = File::create(&path)?;
-    /// file.try_lock_shared()?;
-    /// File::open(&path)?.try_lock_shared()?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn try_lock_shared(&self) -> Result<(), TryLockError> {
-        self.run(|file| file.try_lock_shared())
-    }
-
-    /// Gives up the lock on the file, of whatever kind. To have none is no error.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    ///
-    /// # Examples
-    ///
-    /// ```
-    /// use sward_io::fs::File;
-    ///
-    /// # let dir = tempfile::tempdir()?;
-    /// # let path = dir.path().join("file");
-    /// let file = File::create(&path)?;
-    /// file.lock()?;
-    /// file.unlock()?;
-    /// # Ok::<(), std::io::Error>(())
-    /// ```
-    pub fn unlock(&self) -> io::Result<()> {
-        self.run(|file| file.unlock())
-    }
-
     /// Cuts the file off at this length, or fills it up with zeros. The position stays.
     ///
     /// # Errors
@@ -551,55 +415,18 @@ impl File {
     }
 
     /// Runs an operation that takes as long as a disk does.
-    fn run<T: Send + 'static>(&self, operation: impl FnOnce(&fs::File) -> T + Send + 'static) -> T {
+    pub(super) fn run<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&fs::File) -> T + Send + 'static,
+    ) -> T {
         // Once it has begun it is not cancelled.
         cancel::check();
         self.handle().run(operation)
-    }
-
-    /// Waits for a lock that cannot be had at once, on a duplicate of the descriptor: it is the same lock. Not on the pool, whose threads all who wait
-    /// could hold, when whoever has the lock needs one to give it up.
-    fn wait_for_lock(
-        &self,
-        try_lock: fn(&fs::File) -> Result<(), TryLockError>,
-        lock: fn(&fs::File) -> io::Result<()>,
-    ) -> io::Result<()> {
-        if !is_green() {
-            return lock(self.handle().file());
-        }
-        match self.run(try_lock) {
-            Err(TryLockError::WouldBlock) => {}
-            Err(TryLockError::Error(error)) => return Err(error),
-            Ok(()) => return Ok(()),
-        }
-        let file = self.handle().file().try_clone()?;
-        let locked = unblock_apart(move || lock(&file).map(|()| Locked(Some(file))))?;
-        locked.keep();
-        Ok(())
     }
 }
 
 impl fmt::Debug for File {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.handle().file().fmt(f)
-    }
-}
-
-/// A lock that has been taken. It is given back if nobody waits for it any more.
-struct Locked(Option<fs::File>);
-
-impl Locked {
-    /// Leaves the lock to the file that shares it.
-    fn keep(mut self) {
-        self.0 = None;
-    }
-}
-
-impl Drop for Locked {
-    fn drop(&mut self) {
-        if let Some(file) = &self.0 {
-            // There is nobody to be told.
-            let _ = file.unlock();
-        }
     }
 }

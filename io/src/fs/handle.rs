@@ -69,7 +69,7 @@ use std::{
 
 use sward_runtime::{cancel, is_green, unblock};
 
-use super::warmth::Warmth;
+use super::{lock::Locking, warmth::Warmth};
 use crate::{
     prim::{
         Mutex,
@@ -129,6 +129,7 @@ struct Description {
     moving: AtomicUsize,
     /// What is in the cache, where that is not told.
     warmth: Mutex<Warmth>,
+    locking: Arc<Locking>,
 }
 
 impl Description {
@@ -262,6 +263,11 @@ impl Handle {
     /// Whether others may move the position between two operations of the caller, who has the file to itself.
     pub(super) fn is_shared(&self) -> bool {
         self.description.is_shared.load(Relaxed)
+    }
+
+    /// Who locks it.
+    pub(super) fn locking(&self) -> &Arc<Locking> {
+        &self.description.locking
     }
 
     /// What is in the cache after the position. A leaf: nothing is done while it is locked.

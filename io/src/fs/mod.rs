@@ -53,6 +53,7 @@ mod convert;
 mod dir;
 mod file;
 mod handle;
+mod lock;
 mod options;
 mod path;
 mod transfer;

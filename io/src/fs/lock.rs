@@ -1,0 +1,269 @@
+//! Locks on open files.
+//!
+//! To the kernel a lock belongs to an open file description, and whatever is done at one description is done by one owner: a call that asks
+//! for a lock of the other kind gives up the one that is there, and a call that gives up a lock does not ask who got it.
+//!
+//! # Roles
+//!
+//! An *attempt* waits in flock(2) until nobody else has the lock, on an OS thread of its own, and nothing interrupts it there: when its caller is
+//! cancelled it goes on, and gives back what it gets.
+//!
+//! # Invariants
+//!
+//! - **L1** One attempt at a time is under way at a description, until its caller has the lock or it was given back. Nobody else locks
+//!   there meanwhile: it would be one lock with that of the attempt, to be changed or given back by it.
+//!
+//! # Suspension
+//!
+//! [`File::lock`] and [`File::lock_shared`] wait for somebody else; the others as long as a disk may take.
+//!
+//! # Rejected
+//!
+//! - *A lock that is tried again and again.* It would starve among those who wait in the kernel.
+//! - *Attempts on the pool.* All who wait could hold its threads, when whoever has the lock needs one to give it up.
+//! - *To leave alone what somebody has locked since.* An attempt for the other kind of lock would have changed it already.
+//!
+//! # Checked by
+//!
+//! `tests/fs_lock.rs`.
+
+use std::{
+    fs::{self, TryLockError},
+    io,
+    sync::Arc,
+};
+
+use parking_lot::{Condvar, Mutex};
+use sward_runtime::{is_green, unblock_apart};
+
+use super::File;
+
+/// Who locks at one description.
+#[derive(Debug, Default)]
+pub(super) struct Locking {
+    /// Whether an attempt is under way (L1). Held while somebody locks at once.
+    is_attempted: Mutex<bool>,
+    ended: Condvar,
+}
+
+/// The right to wait in the kernel (L1).
+struct Attempt(Arc<Locking>);
+
+impl Attempt {
+    /// Waits until no other is under way. Blocks the OS thread.
+    fn begin(locking: Arc<Locking>) -> Self {
+        let mut is_attempted = locking.is_attempted.lock();
+        locking.ended.wait_while(&mut is_attempted, |is_attempted| *is_attempted);
+        *is_attempted = true;
+        drop(is_attempted);
+        Self(locking)
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        *self.0.is_attempted.lock() = false;
+        self.0.ended.notify_one();
+    }
+}
+
+/// A lock that an attempt has got. It is given back if nobody waits for it any more.
+struct Locked {
+    /// A duplicate of the descriptor: it is the same lock.
+    file: Option<fs::File>,
+    /// Dropped last.
+    _attempt: Attempt,
+}
+
+impl Locked {
+    /// Leaves the lock to the file that shares it.
+    fn keep(mut self) {
+        self.file = None;
+    }
+}
+
+impl Drop for Locked {
+    fn drop(&mut self) {
+        if let Some(file) = &self.file {
+            // There is nobody to be told.
+            let _ = file.unlock();
+        }
+    }
+}
+
+/// How a lock of one kind is taken.
+#[derive(Clone, Copy)]
+struct Kind {
+    at_once: fn(&fs::File) -> Result<(), TryLockError>,
+    wait: fn(&fs::File) -> io::Result<()>,
+}
+
+const EXCLUSIVE: Kind = Kind { at_once: fs::File::try_lock, wait: fs::File::lock };
+const SHARED: Kind = Kind { at_once: fs::File::try_lock_shared, wait: fs::File::lock_shared };
+
+impl File {
+    /// Takes the exclusive lock on the file. Advisory: it keeps out only those who ask for a lock too.
+    ///
+    /// The lock belongs to the open file: clones share it, and it ends when the last of them is closed or one of them is
+    /// unlocked.
+    ///
+    /// # Suspension
+    ///
+    /// Parks the green thread (blocks the OS thread outside the runtime) until nobody else has a lock. Meanwhile the call
+    /// occupies an OS thread of its own.
+    ///
+    /// # Cancellation
+    ///
+    /// The lock is given back once it is there. Until then the file stays open, also if it is dropped, and others who lock it by
+    /// the same open file wait for that.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::TryLockError;
+    /// use sward_io::fs::File;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let file = File::create(&path)?;
+    /// file.lock()?;
+    /// assert!(matches!(File::open(&path)?.try_lock(), Err(TryLockError::WouldBlock)));
+    /// file.unlock()?;
+    /// File::open(&path)?.try_lock()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn lock(&self) -> io::Result<()> {
+        self.wait_for_lock(EXCLUSIVE)
+    }
+
+    /// Takes a shared lock on the file: several may have one, and nobody an exclusive one meanwhile.
+    ///
+    /// # Suspension
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # Cancellation
+    ///
+    /// As [`lock`](Self::lock).
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_io::fs::File;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let files = [File::create(&path)?, File::open(&path)?];
+    /// for file in &files {
+    ///     file.lock_shared()?;
+    /// }
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn lock_shared(&self) -> io::Result<()> {
+        self.wait_for_lock(SHARED)
+    }
+
+    /// Takes the exclusive lock on the file if it can be had at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`]: somebody else has a lock, or somebody waits for one by the same open file.
+    /// [`TryLockError::Error`]: what the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use std::fs::TryLockError;
+    /// use sward_io::fs::File;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let file = File::create(&path)?;
+    /// file.try_lock()?;
+    /// assert!(matches!(File::open(&path)?.try_lock(), Err(TryLockError::WouldBlock)));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn try_lock(&self) -> Result<(), TryLockError> {
+        self.lock_at_once(EXCLUSIVE)
+    }
+
+    /// Takes a shared lock on the file if it can be had at once.
+    ///
+    /// # Errors
+    ///
+    /// [`TryLockError::WouldBlock`]: somebody else has the exclusive lock, or somebody waits for one by the same open file.
+    /// [`TryLockError::Error`]: what the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_io::fs::File;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let file = File::create(&path)?;
+    /// file.try_lock_shared()?;
+    /// File::open(&path)?.try_lock_shared()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn try_lock_shared(&self) -> Result<(), TryLockError> {
+        self.lock_at_once(SHARED)
+    }
+
+    /// Gives up the lock on the file, of whatever kind. To have none is no error.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_io::fs::File;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("file");
+    /// let file = File::create(&path)?;
+    /// file.lock()?;
+    /// file.unlock()?;
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn unlock(&self) -> io::Result<()> {
+        self.run(|file| file.unlock())
+    }
+
+    fn lock_at_once(&self, kind: Kind) -> Result<(), TryLockError> {
+        let locking = Arc::clone(self.handle().locking());
+        self.run(move |file| {
+            let is_attempted = locking.is_attempted.lock();
+            if *is_attempted { Err(TryLockError::WouldBlock) } else { (kind.at_once)(file) }
+        })
+    }
+
+    fn wait_for_lock(&self, kind: Kind) -> io::Result<()> {
+        match self.lock_at_once(kind) {
+            Err(TryLockError::WouldBlock) => {}
+            Err(TryLockError::Error(error)) => return Err(error),
+            Ok(()) => return Ok(()),
+        }
+        let locking = Arc::clone(self.handle().locking());
+        if !is_green() {
+            let _attempt = Attempt::begin(locking);
+            return (kind.wait)(self.handle().file());
+        }
+        let file = self.handle().file().try_clone()?;
+        let locked = unblock_apart(move || {
+            let attempt = Attempt::begin(locking);
+            (kind.wait)(&file).map(|()| Locked { file: Some(file), _attempt: attempt })
+        });
+        locked.map(Locked::keep)
+    }
+}
