@@ -53,7 +53,7 @@
 //!
 //! # Checked by
 //!
-//! `tests/tcp_concurrency.rs`, `tests/tcp_clone.rs`, `tests/udp_concurrency.rs`, `tests/unix_concurrency.rs`,
+//! `tests/tcp_concurrency.rs`, `tests/tcp_clone.rs`, `tests/udp_concurrency.rs`, `tests/unix_concurrency.rs`, `tests/socket_convert.rs`,
 //! `loom-tests/tests/readiness.rs`.
 //!
 //! # Sources
@@ -67,7 +67,7 @@ pub(crate) mod poll;
 
 use std::{
     io, mem,
-    os::fd::{AsFd, AsRawFd, RawFd},
+    os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd},
     panic::{RefUnwindSafe, UnwindSafe},
     sync::{Arc, OnceLock},
     time::{Duration, Instant},
@@ -159,6 +159,8 @@ pub(crate) struct Source<T: AsFd> {
     registering: Mutex<()>,
     /// Made when first set or shared.
     options: OnceLock<Arc<Options>>,
+    /// Whether to believe what a short transfer says: not of a socket from elsewhere that is none of the type's own kind.
+    short_means_empty: bool,
     io: T,
 }
 
@@ -174,13 +176,16 @@ impl<T: AsFd> Source<T> {
             registration: OnceLock::new(),
             registering: Mutex::new(()),
             options: OnceLock::new(),
+            short_means_empty: SHORT_MEANS_EMPTY,
             io,
         }
     }
 
-    /// Takes a socket from elsewhere: makes it non-blocking (I3) and takes over its timeouts.
-    pub(crate) fn adopt(io: T) -> Self {
-        let source = Self::new(io);
+    /// Takes a socket from elsewhere: makes it non-blocking (I3) and takes over its timeouts. It may be of another kind than the type says,
+    /// such as one that keeps messages apart, of which a read gives one at most; `is_own_kind` says.
+    pub(crate) fn adopt(io: T, is_own_kind: impl FnOnce(BorrowedFd<'_>) -> bool) -> Self {
+        let mut source = Self::new(io);
+        source.short_means_empty &= is_own_kind(source.io.as_fd());
         let socket = SockRef::from(&source.io);
         // These fail only if the descriptor is no open socket, which every operation on it will report.
         let _ = socket.set_nonblocking(true);
@@ -196,7 +201,12 @@ impl<T: AsFd> Source<T> {
     /// Takes a duplicate of the descriptor, which shares this one's options.
     pub(crate) fn share_with(&self, io: T) -> Self {
         let options = OnceLock::from(Arc::clone(self.options()));
-        Self { line: None, registration: OnceLock::new(), registering: Mutex::new(()), options, io }
+        Self { options, short_means_empty: self.short_means_empty, ..Self::new(io) }
+    }
+
+    /// Takes a connection that was accepted from this listener, in non-blocking mode (I3): it is of the same kind.
+    pub(crate) fn accepted<C: AsFd>(&self, io: C) -> Source<C> {
+        Source { short_means_empty: self.short_means_empty, ..Source::new(io) }
     }
 
     /// (2) Gives the socket back as `std` would have it: with its timeouts, and blocking unless told otherwise.
@@ -302,7 +312,7 @@ impl<T: AsFd> Source<T> {
             match attempt(&self.io) {
                 Ok(result) => {
                     if let Some(direction) = direction
-                        && SHORT_MEANS_EMPTY
+                        && self.short_means_empty
                         && is_short(&result)
                     {
                         direction.readiness().clear_after_short(seen);

@@ -13,11 +13,11 @@ use std::{
 
 use crate::common::{everywhere, pair, process::one_worker, runtimes, settle, watchdog};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future::zip};
-use socket2::SockRef;
+use socket2::{Domain, SockRef, Socket, Type};
 use sward_io::{
     RuntimeClosed,
     io::{BlockOn, Polled},
-    net::Shutdown,
+    net::{Shutdown, TcpStream},
     os::unix::net::UnixStream,
 };
 use sward_runtime::{
@@ -149,6 +149,22 @@ fn several_buffers_in_one_call() {
             io::Result::Ok(())
         })?;
         assert_eq!((&a, &b), (b"abc", b"de\0"));
+        Ok(())
+    });
+}
+
+#[test]
+fn messages_that_are_kept_apart_are_all_read() {
+    everywhere(|| {
+        let (socket, sender) = Socket::pair(Domain::UNIX, Type::SEQPACKET, None)?;
+        let mut stream = Polled::new(TcpStream::from(socket));
+        assert!(poll_byte(&mut stream, &Arc::default()).is_pending());
+        for message in ["one", "three", "fifteen"] {
+            sender.send(message.as_bytes())?;
+        }
+        for len in [3, 5, 7] {
+            assert_eq!(block_on(stream.read(&mut [0; 64]))?, len);
+        }
         Ok(())
     });
 }

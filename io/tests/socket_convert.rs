@@ -3,12 +3,12 @@
 
 use std::{
     fmt::Debug,
-    io::{self, ErrorKind, Read, Write},
+    io::{self, ErrorKind, IoSliceMut, Read, Write},
     os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     time::Duration,
 };
 
-use crate::common::{everywhere, settle};
+use crate::common::{everywhere, settle, unix::Place};
 use socket2::{Domain, SockAddr, SockRef, Socket, Type};
 use sward_io::{
     net::{TcpListener, TcpStream, UdpSocket},
@@ -172,6 +172,67 @@ fn a_clone_given_back_to_std_does_not_make_the_other_stall_its_worker() {
             for receiver in receivers {
                 assert_eq!(receiver.join().expect("no panic")?, 1);
             }
+            Ok(())
+        })
+    });
+}
+
+/// Has a reader wait, and sends three messages, each of which ends a read.
+fn pass_three(mut reader: impl Read + Send, sender: &Socket) -> io::Result<()> {
+    thread::scope(|scope| {
+        let receiver = scope.spawn(move || -> io::Result<_> {
+            let (mut one, mut other) = ([0; 2], [0; 62]);
+            let mut slices = [IoSliceMut::new(&mut one), IoSliceMut::new(&mut other)];
+            Ok([reader.read(&mut [0; 64])?, reader.read_vectored(&mut slices)?, reader.read(&mut [0; 64])?])
+        });
+        settle();
+        for message in ["one", "three", "fifteen"] {
+            sender.send(message.as_bytes())?;
+        }
+        assert_eq!(receiver.join().expect("no panic")?, [3, 5, 7]);
+        Ok(())
+    })
+}
+
+#[test]
+fn a_socket_that_keeps_messages_apart_gives_each_of_them() {
+    everywhere(|| {
+        let pair = || Socket::pair(Domain::UNIX, Type::SEQPACKET, None);
+        let (socket, sender) = pair()?;
+        let stream = UnixStream::from(socket);
+        pass_three(&stream, &sender)?;
+        pass_three(stream.try_clone()?, &sender)?;
+        pass_three(UnixStream::from(OwnedFd::from(stream)), &sender)?;
+
+        let (socket, sender) = pair()?;
+        let stream = TcpStream::from(socket);
+        pass_three(&stream, &sender)?;
+        pass_three(stream.try_clone()?, &sender)?;
+
+        let listener = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+        let addr = SockAddr::unix(Place::new().path())?;
+        listener.bind(&addr)?;
+        listener.listen(1)?;
+        let listener = UnixListener::from(listener);
+        let client = Socket::new(Domain::UNIX, Type::SEQPACKET, None)?;
+        client.connect(&addr)?;
+        pass_three(listener.accept()?.0, &client)
+    });
+}
+
+#[test]
+fn a_unix_stream_in_the_place_of_a_tcp_stream_is_read_past_descriptors() {
+    everywhere(|| {
+        let (socket, sender) = UnixStream::pair()?;
+        let reader = TcpStream::from(OwnedFd::from(socket));
+        thread::scope(|scope| {
+            let receiver = scope.spawn(|| -> io::Result<_> {
+                Ok([(&reader).read(&mut [0; 64])?, (&reader).read(&mut [0; 64])?])
+            });
+            settle();
+            sender.send_fds(b"one", &[sender.as_fd()])?;
+            (&sender).write_all(b"three")?;
+            assert_eq!(receiver.join().expect("no panic")?, [3, 5]);
             Ok(())
         })
     });

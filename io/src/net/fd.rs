@@ -19,15 +19,16 @@ use super::{TcpListener, TcpStream, UdpSocket};
 use crate::{
     os::unix::net::{UnixDatagram, UnixListener, UnixStream},
     source::Source,
+    sys::socket,
 };
 
-/// Implements the conversions for one type of socket around a `Source` of a type of `std`.
+/// Implements the conversions for one type of socket around a `Source` of a type of `std`. The last is which sockets are of its own kind.
 macro_rules! conversions {
-    ($socket:ty, $of_std:ty) => {
+    ($socket:ty, $of_std:ty, $is_own_kind:expr) => {
         /// Takes over a socket of `std`, with its timeouts. It parks from now on, in whatever mode it was.
         impl From<$of_std> for $socket {
             fn from(socket: $of_std) -> Self {
-                Self::from_source(Source::adopt(socket))
+                Self::from_source(Source::adopt(socket, $is_own_kind))
             }
         }
 
@@ -101,9 +102,10 @@ macro_rules! conversions {
     };
 }
 
-conversions!(TcpStream, std::net::TcpStream);
-conversions!(TcpListener, std::net::TcpListener);
-conversions!(UdpSocket, std::net::UdpSocket);
-conversions!(UnixStream, std::os::unix::net::UnixStream);
-conversions!(UnixListener, std::os::unix::net::UnixListener);
-conversions!(UnixDatagram, std::os::unix::net::UnixDatagram);
+conversions!(TcpStream, std::net::TcpStream, socket::is_tcp);
+conversions!(TcpListener, std::net::TcpListener, socket::is_tcp);
+// Nothing is concluded from the length of a datagram.
+conversions!(UdpSocket, std::net::UdpSocket, |_| false);
+conversions!(UnixStream, std::os::unix::net::UnixStream, socket::is_unix_stream);
+conversions!(UnixListener, std::os::unix::net::UnixListener, socket::is_unix_stream);
+conversions!(UnixDatagram, std::os::unix::net::UnixDatagram, |_| false);

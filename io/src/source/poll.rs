@@ -45,7 +45,7 @@ use std::{
 use sward_runtime::park::Waker;
 
 use super::{Baton, Interest, Operation, Shared, Source};
-use crate::{direction::Ticket, error::RuntimeClosed, readiness::Snapshot, sys::SHORT_MEANS_EMPTY};
+use crate::{direction::Ticket, error::RuntimeClosed, readiness::Snapshot};
 
 /// How many operations may succeed in a row before one gives way.
 const MOST_IN_A_ROW: u32 = 128;
@@ -139,7 +139,7 @@ impl<T: AsFd> Source<T> {
             match attempt(&self.io) {
                 Ok(result) => {
                     if let Some(direction) = direction
-                        && SHORT_MEANS_EMPTY
+                        && self.short_means_empty
                         && is_short(&result)
                     {
                         direction.readiness().clear_after_short(seen);

@@ -205,9 +205,40 @@ pub(crate) fn send_vectored(socket: BorrowedFd<'_>, buffers: &[IoSlice<'_>]) -> 
 /// Whether a transfer of `done` bytes out of `wanted` was cut short because the kernel had no more data or room. Not the
 /// end of a stream, and not a transfer that reached the kernel's own limit.
 ///
-/// This is so for TCP, urgent data aside. For Unix streams see [`receive_some`].
+/// This is so for TCP, urgent data aside ([`is_tcp`]). For Unix streams see [`receive_some`].
 pub(crate) fn is_short(done: usize, wanted: usize) -> bool {
     done != 0 && done < wanted.min(MAX_BYTES) && !seam::was_cut()
+}
+
+/// Whether this is a TCP socket. Others give a message at a time (SCTP), or are not known to give all that they have.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_tcp(socket: BorrowedFd<'_>) -> bool {
+    let socket = SockRef::from(&socket);
+    is_stream(&socket) && socket.protocol().is_ok_and(|protocol| protocol == Some(Protocol::TCP))
+}
+
+/// Whether this is a Unix stream. `SOCK_SEQPACKET` gives a message at a time.
+#[cfg(target_os = "linux")]
+pub(crate) fn is_unix_stream(socket: BorrowedFd<'_>) -> bool {
+    let socket = SockRef::from(&socket);
+    is_stream(&socket) && socket.domain().is_ok_and(|domain| domain == Domain::UNIX)
+}
+
+#[cfg(target_os = "linux")]
+fn is_stream(socket: &Socket) -> bool {
+    socket.r#type().is_ok_and(|kind| kind == Type::STREAM)
+}
+
+/// Whether this is a TCP socket: not to be had.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_tcp(_socket: BorrowedFd<'_>) -> bool {
+    false
+}
+
+/// Whether this is a Unix stream: not to be had.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn is_unix_stream(_socket: BorrowedFd<'_>) -> bool {
+    false
 }
 
 /// Whether the reading half was shut down. A datagram socket says of that to a call that does not block what it says when it

@@ -65,7 +65,8 @@ impl Accepts<TcpStream, SocketAddr> for TcpListener {
         enter: &dyn Fn() -> bool,
         leave: &dyn Fn(),
     ) -> io::Result<Option<(TcpStream, SocketAddr)>> {
-        self.acceptor().accept_if(enter, leave)?.map(Self::accepted).transpose()
+        let accepted = self.acceptor().accept_if(enter, leave)?;
+        accepted.map(|accepted| self.accepted(accepted)).transpose()
     }
 
     fn ring(&self) {
@@ -84,7 +85,8 @@ impl Accepts<UnixStream, unix::SocketAddr> for UnixListener {
         enter: &dyn Fn() -> bool,
         leave: &dyn Fn(),
     ) -> io::Result<Option<(UnixStream, unix::SocketAddr)>> {
-        Ok(self.acceptor().accept_if(enter, leave)?.map(Self::accepted))
+        let accepted = self.acceptor().accept_if(enter, leave)?;
+        Ok(accepted.map(|accepted| self.accepted(accepted)))
     }
 
     fn ring(&self) {

@@ -142,7 +142,7 @@ impl TcpListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        Self::accepted(self.0.accept()?)
+        self.accepted(self.0.accept()?)
     }
 
     /// Iterates over the connections that arrive. The iterator never ends; each step is an [`accept`](Self::accept).
@@ -240,9 +240,9 @@ impl TcpListener {
     }
 
     /// What `accept` returns, of what the system returned.
-    pub(crate) fn accepted((socket, addr): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
+    pub(crate) fn accepted(&self, (socket, addr): (Socket, SockAddr)) -> io::Result<(TcpStream, SocketAddr)> {
         let peer = addr.as_socket().ok_or(io::ErrorKind::InvalidInput)?;
-        Ok((TcpStream::from_source(Source::new(socket.into())), peer))
+        Ok((TcpStream::from_source(self.source().accepted(socket.into())), peer))
     }
 
     pub(crate) fn from_source(source: Source<std::net::TcpListener>) -> Self {

@@ -113,7 +113,7 @@ impl UnixListener {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn accept(&self) -> io::Result<(UnixStream, SocketAddr)> {
-        Ok(Self::accepted(self.0.accept()?))
+        Ok(self.accepted(self.0.accept()?))
     }
 
     /// Creates another handle to the same listener, a descriptor of its own as in `std`.
@@ -219,8 +219,8 @@ impl UnixListener {
     }
 
     /// What `accept` returns, of what the system returned.
-    pub(crate) fn accepted((socket, addr): (Socket, SockAddr)) -> (UnixStream, SocketAddr) {
-        (UnixStream::from_source(Source::new(socket.into())), from_sys(&addr))
+    pub(crate) fn accepted(&self, (socket, addr): (Socket, SockAddr)) -> (UnixStream, SocketAddr) {
+        (UnixStream::from_source(self.source().accepted(socket.into())), from_sys(&addr))
     }
 
     pub(crate) fn from_source(source: Source<std::os::unix::net::UnixListener>) -> Self {
