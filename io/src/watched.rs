@@ -163,9 +163,14 @@ fn run<R>(
     operation: Operation,
     mut attempt: impl FnMut() -> io::Result<R>,
 ) -> io::Result<R> {
-    if let Some(watch) = watch {
-        return watch.source.run(operation, |_| attempt(), |_| false);
+    match watch {
+        Some(watch) => watch.source.run(operation, |_| attempt(), |_| false),
+        None => run_unwatched(attempt),
     }
+}
+
+/// Runs an operation on what is always ready, with another worker in the place of its own.
+pub(crate) fn run_unwatched<R>(mut attempt: impl FnMut() -> io::Result<R>) -> io::Result<R> {
     budget::spend();
     loop {
         cancel::check();

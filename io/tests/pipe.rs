@@ -1,6 +1,7 @@
 //! Pipes: bytes in order, ends, many at both ends, conversions, and the ends of runtimes.
 
 use std::{
+    fs::{self, File},
     io::{self, ErrorKind, IoSlice, IoSliceMut, Read, Write},
     os::fd::{AsFd, AsRawFd, FromRawFd, IntoRawFd, OwnedFd},
     sync::mpsc,
@@ -9,6 +10,7 @@ use std::{
 
 use crate::common::{
     everywhere,
+    fs::{everywhere_in, pattern, write_cold},
     process::{Returned, alone, descriptors, in_role, one_worker, open_the_poller, role, until_waiting},
     runtimes, settle, stress, watchdog,
 };
@@ -19,7 +21,7 @@ use rustix::{
 use sward_io::{
     RuntimeClosed,
     io::{PipeReader, PipeWriter, pipe},
-    process::Command,
+    process::{ChildStdout, Command},
 };
 use sward_runtime::{cancel::Cancelled, thread, time};
 
@@ -40,6 +42,29 @@ fn clones_are_the_same_end() {
         let mut text = String::new();
         clone.read_to_string(&mut text)?;
         assert_eq!(text, "12345");
+        Ok(())
+    });
+}
+
+#[test]
+fn what_is_a_regular_file_is_transferred_also_past_the_cache() {
+    everywhere_in(|dir| {
+        let (path, contents) = (dir.join("cold"), pattern(100_000));
+        write_cold(&path, &contents, 2)?;
+        let mut read = Vec::new();
+        PipeReader::from(OwnedFd::from(File::open(&path)?)).read_to_end(&mut read)?;
+        assert!(read == contents);
+
+        write_cold(&path, &contents, 2)?;
+        let mut slices = [0; 100_000];
+        let (one, other) = slices.split_at_mut(10);
+        let mut stdout = ChildStdout::from(OwnedFd::from(File::open(&path)?));
+        let read = stdout.read_vectored(&mut [IoSliceMut::new(one), IoSliceMut::new(other)])?;
+        assert!(read > 0 && slices[..read] == contents[..read]);
+
+        let path = dir.join("written");
+        PipeWriter::from(OwnedFd::from(File::create(&path)?)).write_all(&contents)?;
+        assert!(fs::read(&path)? == contents);
         Ok(())
     });
 }

@@ -6,12 +6,17 @@
 //! Each transfer asks for itself not to block as well, where the kernel knows how (`sys/file.rs`): the mode is shared by duplicates, and
 //! one of them may have been given up. Pipes understand that since Linux 6.4.
 //!
+//! # Without a reactor
+//!
+//! What was adopted may be anything, a regular file too, which epoll refuses. What is not in the cache is then transferred as in `watched.rs`.
+//!
 //! # Suspension
 //!
 //! Reads and writes suspend, in `Source::run`.
 //!
 //! # Rejected
 //!
+//! - *To ask what is adopted whether it can be watched.* Four system calls for each end of each pipe, and the answer is no so rarely.
 //! - *To take a short read as a sign that the pipe is empty.* What was adopted may be anything, a pipe that keeps packets apart
 //!   (`O_DIRECT`) too. A read that finds nothing costs one system call.
 //!
@@ -27,6 +32,7 @@ use std::{
 use crate::{
     source::{Operation, Source},
     sys::{self, file::AtOnce},
+    watched::run_unwatched,
 };
 
 /// An end of a pipe, which parks.
@@ -73,15 +79,27 @@ impl End {
             // Nothing to wait for.
             return read(self.fd(), buffers);
         }
-        self.0.run(Operation::READ, |fd| read(fd.as_fd(), buffers), |_| false)
+        match self.0.run(Operation::READ, |fd| read(fd.as_fd(), buffers), |_| false) {
+            Err(error) if is_refusal(&error) => run_unwatched(|| sys::file::read(self.fd(), buffers, None)),
+            result => result,
+        }
     }
 
     pub(crate) fn write(&self, buffers: &[IoSlice<'_>]) -> io::Result<usize> {
         if buffers.iter().all(|buffer| buffer.is_empty()) {
             return write(self.fd(), buffers);
         }
-        self.0.run(Operation::WRITE, |fd| write(fd.as_fd(), buffers), |_| false)
+        match self.0.run(Operation::WRITE, |fd| write(fd.as_fd(), buffers), |_| false) {
+            Err(error) if is_refusal(&error) => run_unwatched(|| sys::file::write(self.fd(), buffers, None)),
+            result => result,
+        }
     }
+}
+
+/// Whether a transfer would have to wait for what epoll refuses. If it was the transfer that was refused, nothing has been transferred either, and
+/// it is refused again.
+fn is_refusal(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(libc::EPERM)
 }
 
 fn read(fd: BorrowedFd<'_>, buffers: &mut [IoSliceMut<'_>]) -> io::Result<usize> {
