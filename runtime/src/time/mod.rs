@@ -12,7 +12,7 @@ mod interval;
 
 use std::{error::Error, fmt, io};
 
-pub use std::time::{Duration, Instant};
+pub use std::time::{Duration, Instant, SystemTime, SystemTimeError, TryFromFloatSecsError, UNIX_EPOCH};
 
 pub use self::interval::{Interval, MissedTick, interval, interval_at};
 pub use crate::thread::{sleep, sleep_until};
