@@ -8,6 +8,7 @@ mod actor_later;
 mod actor_supervisor;
 mod attributes;
 mod common;
+mod std_names;
 mod task_group;
 mod task_local;
 mod task_scope;
