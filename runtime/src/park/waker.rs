@@ -114,7 +114,7 @@ impl Waker {
     /// # Safety
     ///
     /// The caller holds the lock of the registry in which this waker stands, and the waiter takes itself off that registry
-    /// under the same lock before the frame of its [`Waiter`] ends (W1).
+    /// under the same lock before the frame of its [`Waiter`](super::Waiter) ends (W1).
     #[inline]
     #[must_use]
     pub unsafe fn claim(&self) -> Option<Claimed> {
