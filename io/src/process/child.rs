@@ -336,6 +336,8 @@ impl Process {
             Ok(status) => Ok(Some(status)),
             // The time is up; but the kernel may not have told the reactor yet.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.look(),
+            // Where nothing unwinds: a cancellation or a deadline from outside has ended the wait.
+            Err(_) if cancel::is_due() => Err(cancel::fail()),
             // Either the look has failed, and will do so again, or the reactor takes no more.
             Err(_) => self.look_until(deadline),
         }

@@ -47,7 +47,7 @@ use std::{
 };
 
 use rustix::fs::{FileType, fstat};
-use sward_runtime::{budget, is_green, unblock};
+use sward_runtime::{budget, cancel, is_green, unblock};
 
 use super::landing::{Landing, read_stdin};
 use crate::{
@@ -114,10 +114,10 @@ fn read(buf: &mut [u8]) -> io::Result<usize> {
         match sys::file::read_at_once(stdin.as_fd(), &mut [IoSliceMut::new(buf)], None)? {
             AtOnce::Done(read) => return Ok(read),
             // A file whose data is not in memory calls itself ready all the same.
-            AtOnce::WouldWait if !stdin.is_ready() && stdin.wait() => {}
+            AtOnce::WouldWait if !stdin.is_ready() && stdin.wait()? => {}
             AtOnce::WouldWait => break,
             AtOnce::Refused => {
-                stdin.wait();
+                stdin.wait()?;
                 break;
             }
         }
@@ -144,14 +144,14 @@ impl Standard {
         budget::spend();
         let kind = if is_green() { self.kind() } else { Kind::Other };
         if kind != Kind::Other {
-            self.wait();
+            self.wait()?;
         }
         if kind == Kind::Terminal { unblock(move || self.flush_std()) } else { self.flush_std() }
     }
 
     fn write_stream(self, buf: &[u8]) -> io::Result<usize> {
         // For what `std` has kept back there is room then: it is less than a ready pipe has.
-        self.wait();
+        self.wait()?;
         let lines = match self {
             Self::Err => buf.len(),
             _ => buf.iter().rposition(|&byte| byte == b'\n').map_or(0, |last| last + 1),
@@ -164,7 +164,7 @@ impl Standard {
         loop {
             match sys::file::write_at_once(self.as_fd(), &[IoSlice::new(direct)], None)? {
                 AtOnce::Done(written) => return Ok(written),
-                AtOnce::WouldWait if self.wait() => {}
+                AtOnce::WouldWait if self.wait()? => {}
                 AtOnce::WouldWait | AtOnce::Refused => return self.write_in_pool(direct),
             }
         }
@@ -172,7 +172,7 @@ impl Standard {
 
     /// Writes some of it on the pool. If the wait for that is cancelled, it is written all the same.
     fn write_in_pool(self, buf: &[u8]) -> io::Result<usize> {
-        self.wait();
+        self.wait()?;
         let some = buf[..buf.len().min(POOL_WRITE)].to_vec();
         unblock(move || self.write_std(&some))
     }
@@ -192,12 +192,17 @@ impl Standard {
     }
 
     /// Waits until the stream is ready, with a registration of its own (I2). `false`: it cannot be waited for.
-    fn wait(self) -> bool {
+    fn wait(self) -> io::Result<bool> {
         let operation = if self.is_input() { Operation::READ } else { Operation::WRITE };
         let attempt = |stream: &Self| {
             if stream.is_ready() { Ok(()) } else { Err(io::ErrorKind::WouldBlock.into()) }
         };
-        Source::new(self).run(operation, attempt, |()| false).is_ok()
+        match Source::new(self).run(operation, attempt, |()| false) {
+            Ok(()) => Ok(true),
+            // Where nothing unwinds: a cancellation or a deadline has ended the wait.
+            Err(_) if cancel::is_due() => Err(cancel::fail()),
+            Err(_) => Ok(false),
+        }
     }
 
     fn is_ready(self) -> bool {
