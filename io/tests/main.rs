@@ -37,6 +37,7 @@ mod serve_starved;
 mod signal;
 mod socket_convert;
 mod stdio;
+mod stdio_room;
 mod tcp;
 mod tcp_clone;
 mod tcp_concurrency;

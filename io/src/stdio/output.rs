@@ -172,7 +172,7 @@ output! {
     /// # Cancellation
     ///
     /// What a cancelled write was about to write is written or not. A write to a terminal may be under way on the pool of OS
-    /// threads, and goes on.
+    /// threads, and goes on; and so does the flush of what `print!` has kept back, where there is no room for it.
     ///
     /// # Examples
     ///
