@@ -7,9 +7,11 @@
 //!
 //! - **U1** A job in the queue has a thread on its way to it: either one is idle, or one was started for it, or all [`MAX_THREADS`]
 //!   are busy and take it when they are done; or, when none can be started at all, its owner keeps trying.
+//! - **U2** No job takes its thread, or the count of it, with it: a panic ends in [`run`], or in the result.
 
 use std::{
     collections::VecDeque,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     time::Duration,
@@ -68,7 +70,7 @@ impl Pool {
             let job = theirs.lock().take();
             // Before it is seen to be done.
             drop(theirs);
-            job.into_iter().for_each(|job| job());
+            job.into_iter().for_each(run);
             self.state.lock().apart -= 1;
         };
         self.state.lock().apart += 1;
@@ -107,7 +109,7 @@ impl Pool {
         loop {
             if let Some(job) = state.jobs.pop_front() {
                 drop(state);
-                job();
+                run(job);
                 state = self.state.lock();
                 continue;
             }
@@ -119,6 +121,13 @@ impl Pool {
                 return;
             }
         }
+    }
+}
+
+/// Runs a job (U2). A panic is dropped: nobody waits for it, and its hook has reported it. So is its payload, whose destructor may panic too.
+fn run(job: Job) {
+    if let Err(payload) = catch_unwind(AssertUnwindSafe(job)) {
+        mem::forget(payload);
     }
 }
 
@@ -201,11 +210,10 @@ where
     unblock_by(|job| POOL.submit(job), f)
 }
 
-/// Runs `f` on the pool, with nobody to wait for it. A panic in it is caught, and dropped after the hook has seen it.
+/// Runs `f` on the pool, with nobody to wait for it. A panic in it is for the hook only.
 pub(crate) fn detach(f: impl FnOnce() + Send + 'static) {
-    let job = || drop(catch_unwind(AssertUnwindSafe(f)));
     // If there is no thread for it just now, whoever comes next takes it along.
-    let _ = POOL.submit(Box::new(job));
+    let _ = POOL.submit(Box::new(f));
 }
 
 /// As [`unblock`], on an OS thread of its own: however many calls block. No part of the API.
@@ -243,13 +251,16 @@ where
             claimed.schedule();
         }
     }));
-    match wait_for(&slot, served) {
+    match wait_for(slot, served) {
         Ok(value) => value,
         Err(payload) => resume_unwind(payload),
     }
 }
 
-fn wait_for<T>(slot: &Mutex<Slot<T>>, mut served: bool) -> std::thread::Result<T> {
+fn wait_for<T>(slot: Arc<Mutex<Slot<T>>>, mut served: bool) -> std::thread::Result<T>
+where
+    T: Send + 'static,
+{
     loop {
         // SAFETY: used up in this turn of the loop, which begins no other wait.
         let mut waiter = unsafe { Waiter::new(WaitReason::Pool) };
@@ -266,7 +277,34 @@ fn wait_for<T>(slot: &Mutex<Slot<T>>, mut served: bool) -> std::thread::Result<T
         match outcome {
             Outcome::Woken => {}
             Outcome::TimedOut => served = POOL.ensure_thread(),
-            Outcome::Cancelled => cancel::unwind(),
+            Outcome::Cancelled => {
+                // There may be a result by now. Not while unwinding: its destructor may panic.
+                run(Box::new(|| cancel::shield(|| drop(slot))));
+                cancel::unwind()
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct PanicsInDrop;
+
+    impl Drop for PanicsInDrop {
+        fn drop(&mut self) {
+            panic!("on purpose");
+        }
+    }
+
+    #[test]
+    fn the_counts_are_right_whatever_a_job_does() {
+        for submit in [Pool::submit, Pool::submit_apart] {
+            assert!(submit(&POOL, Box::new(|| resume_unwind(Box::new(PanicsInDrop)))));
+            while !is_idle() {
+                std::thread::yield_now();
+            }
         }
     }
 }

@@ -21,6 +21,7 @@ mod locals;
 mod metrics;
 mod panics;
 mod park;
+mod pool;
 mod roaming;
 mod scope;
 mod shutdown;
