@@ -13,10 +13,12 @@ use crate::common::{
     everywhere,
     process::{in_role, role},
 };
+use rustix::thread::gettid;
 use sward_io::{
     os::unix::process::{CommandExt, ExitStatusExt},
     process::{Child, ChildStderr, ChildStdin, ChildStdout, Command, Output, Stdio},
 };
+use sward_runtime::{thread, unblock};
 
 fn shell(script: &str) -> Command {
     let mut command = Command::new("/bin/sh");
@@ -44,6 +46,33 @@ fn the_status_tells_how_it_ended() {
         assert_eq!(child.wait()?.signal(), Some(libc::SIGKILL));
         Ok(())
     });
+}
+
+#[test]
+fn a_child_has_the_timer_slack_of_a_process_without_a_runtime() {
+    const TEST: &str = "a_child_has_the_timer_slack_of_a_process_without_a_runtime";
+    fn show() -> Command {
+        let mut command = Command::new("cat");
+        command.arg("/proc/self/timerslack_ns");
+        command
+    }
+    if role().is_some() {
+        let error = thread::spawn(|| show().exec()).join().expect("it does not panic");
+        panic!("it could not be started: {error}");
+    }
+    // That of the main thread.
+    let plain = std::fs::read_to_string("/proc/self/timerslack_ns").expect("/proc is mounted");
+    let own = || std::fs::read_to_string(format!("/proc/{}/timerslack_ns", gettid().as_raw_nonzero()));
+    everywhere(|| {
+        let before = own()?;
+        assert_eq!(text(&show().output()?), plain);
+        assert_eq!(text(&unblock(|| show().output())?), plain);
+        assert!(Command::new("/no/such/program").spawn().is_err());
+        assert_eq!(own()?, before, "it is restored");
+        Ok(())
+    });
+    let output = Command::from(in_role(TEST, "exec")).output().expect("the test binary runs again");
+    assert!(text(&output).ends_with(&plain), "{output:?}");
 }
 
 #[test]

@@ -51,6 +51,7 @@ pub mod runtime;
 #[expect(unsafe_code, reason = "ownership of tasks; see docs/unsafe.md")]
 mod scheduler;
 mod seam;
+mod slack;
 mod spans;
 #[expect(unsafe_code, reason = "memory mappings and a signal handler; see docs/unsafe.md")]
 mod stack;
@@ -68,6 +69,8 @@ pub use blocking::blocking;
 pub use pool::unblock_apart;
 pub use pool::{is_green, unblock};
 pub use runtime::run;
+#[doc(hidden)]
+pub use slack::with_plain_slack;
 
 /// Faults of the system, for the tests of this crate to inject. Not part of the public API.
 #[cfg(feature = "fault-injection")]

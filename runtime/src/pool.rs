@@ -23,7 +23,7 @@ use crate::{
     cancel,
     park::{Outcome, WaitReason, Waiter, Waker},
     scheduler::current,
-    seam,
+    seam, slack,
 };
 
 /// As many calls of [`unblock`] may block at once; more wait in a queue.
@@ -67,6 +67,7 @@ impl Pool {
         let slot = Arc::new(Mutex::new(Some(job)));
         let theirs = Arc::clone(&slot);
         let take = move || {
+            slack::set_plain();
             let job = theirs.lock().take();
             // Before it is seen to be done.
             drop(theirs);
@@ -105,6 +106,7 @@ impl Pool {
     }
 
     fn serve(&self) {
+        slack::set_plain();
         let mut state = self.state.lock();
         loop {
             if let Some(job) = state.jobs.pop_front() {

@@ -188,12 +188,3 @@ impl Drop for Runtime {
         }
     }
 }
-
-/// Lets sleeps end when they should: the default slack of a thread's timers is 50 µs.
-pub(crate) fn precise_timers() {
-    #[cfg(target_os = "linux")]
-    // SAFETY: sets a number of the calling thread; failure changes nothing.
-    unsafe {
-        libc::prctl(libc::PR_SET_TIMERSLACK, 1, 0, 0, 0);
-    }
-}

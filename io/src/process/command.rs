@@ -20,7 +20,7 @@ use std::{
     process::{CommandArgs, CommandEnvs, ExitStatus, Output, Stdio},
 };
 
-use sward_runtime::budget;
+use sward_runtime::{budget, with_plain_slack};
 
 use super::Child;
 
@@ -351,7 +351,8 @@ impl Command {
     }
 
     fn start(&mut self) -> io::Result<Child> {
-        Ok(Child::new(self.inner.spawn()?, self.kill_on_drop))
+        let child = with_plain_slack(|| self.inner.spawn())?;
+        Ok(Child::new(child, self.kill_on_drop))
     }
 
     /// Gives those of the streams that are not set what they are by default.

@@ -27,6 +27,10 @@
 //! the very thread that starts it: its name spaces, its priority, and the thread whose end `PR_SET_PDEATHSIG` is about. To start
 //! many large ones without holding up the worker, call it inside of [`unblock`](sward_runtime::unblock).
 //!
+//! The slack of timers (`PR_SET_TIMERSLACK`) is not inherited from a worker, which has the least, but is what it was before there was a runtime. That
+//! holds for children of [`Command`] only: whoever starts processes or OS threads on a green thread in another way, as with `std`'s own
+//! `Command`, sets it himself, or does it inside of `unblock`.
+//!
 //! # Invariants
 //!
 //! - **P1** A process is reaped through `std`'s `Child` only, which remembers that it has been: so a number that the system has given to

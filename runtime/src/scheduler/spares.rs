@@ -21,7 +21,7 @@ use crate::prim::{
     Mutex,
     atomic::{AtomicU32, Ordering::Relaxed},
 };
-use crate::seam;
+use crate::{seam, slack};
 
 /// After so many of its ticks the poller thread tries again to start a thread that could not be started.
 const RETRY: u32 = 16;
@@ -49,9 +49,10 @@ impl Spares {
 /// Starts an OS thread of a runtime. If `main` panics, the process aborts.
 pub(crate) fn start_thread(name: String, main: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     seam::admit(seam::Call::Thread, Some(&name))?;
+    slack::remember();
     let main = move || {
         seam::begin();
-        crate::runtime::precise_timers();
+        slack::set_least();
         if std::panic::catch_unwind(AssertUnwindSafe(main)).is_err() {
             crate::error::abort("a runtime thread panicked outside any green thread");
         }

@@ -14,6 +14,8 @@ use std::{ffi::OsStr, io};
 #[doc(no_inline)]
 pub use std::os::unix::process::{ExitStatusExt, parent_id};
 
+use sward_runtime::with_plain_slack;
+
 use crate::process::Command;
 
 /// Keeps others from implementing [`CommandExt`], so that it can grow as `std`'s does.
@@ -142,7 +144,7 @@ impl CommandExt for Command {
     }
 
     fn exec(&mut self) -> io::Error {
-        std::os::unix::process::CommandExt::exec(self.inner())
+        with_plain_slack(|| std::os::unix::process::CommandExt::exec(self.inner()))
     }
 
     fn arg0<S: AsRef<OsStr>>(&mut self, arg: S) -> &mut Command {
