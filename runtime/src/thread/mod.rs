@@ -236,6 +236,10 @@ fn sleep_to(deadline: Option<Instant>) {
 /// While another green thread of the same worker is suspended in the middle of its unwinding, this is `true` also for one that is
 /// not: the panic count is the OS thread's.
 ///
+/// A destructor may wait while its thread unwinds; a panic hook must not. To the standard library another green thread that panics on the same worker meanwhile panics
+/// inside of the hook, and the process aborts. So a hook uses `std`'s own streams and locks. In [`no_suspend`] a hook that would wait aborts at once, and not
+/// only if somebody else panics.
+///
 /// # Examples
 ///
 /// ```
