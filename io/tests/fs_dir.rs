@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io::{self, ErrorKind},
     os::unix::fs::{DirBuilderExt, DirEntryExt, MetadataExt, PermissionsExt, symlink},
+    panic::{RefUnwindSafe, UnwindSafe},
     path::Path,
     process::{Command, Stdio},
 };
@@ -205,4 +206,11 @@ fn a_reader_of_a_directory_may_move_on_to_another_thread() {
         assert_eq!(1 + count + on_os.join().expect("no panic"), 300);
         Ok(())
     });
+}
+
+#[test]
+fn a_directory_that_is_read_has_the_auto_traits_of_that_of_std() {
+    fn check<T: Send + Sync + UnwindSafe + RefUnwindSafe + Unpin>() {}
+    check::<std::fs::ReadDir>();
+    check::<fs::ReadDir>();
 }

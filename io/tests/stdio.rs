@@ -10,6 +10,7 @@ use std::{
         fd::{AsFd, AsRawFd, OwnedFd},
         unix::net::UnixStream,
     },
+    panic::{RefUnwindSafe, UnwindSafe},
     process::{Child, Command, Stdio},
     time::Duration,
 };
@@ -25,7 +26,7 @@ use rustix::{
     termios::{LocalModes, OptionalActions, OutputModes, tcgetattr, tcsetattr},
 };
 // As a program does that was written for `std`.
-use sward_io::io::{self, BufRead, IsTerminal, Read, Write};
+use sward_io::io::{self, BufRead, IsTerminal, Read, StdinLock, Write};
 use sward_runtime::{cancel::Cancelled, thread};
 
 /// Where the output of the child itself begins.
@@ -707,7 +708,7 @@ fn a_terminal_that_others_read_too_does_not_stall_the_worker() {
 
 #[test]
 fn the_types_are_safe_to_unwind_past() {
-    fn check<T: std::panic::UnwindSafe + std::panic::RefUnwindSafe>() {}
+    fn check<T: UnwindSafe + RefUnwindSafe>() {}
     check::<io::Stdin>();
     check::<io::Stdout>();
     check::<io::Stderr>();
@@ -715,4 +716,11 @@ fn the_types_are_safe_to_unwind_past() {
     check::<io::StderrLock<'static>>();
     fn check_send<T: Send + Sync>() {}
     check_send::<(io::Stdin, io::Stdout, io::Stderr)>();
+}
+
+#[test]
+fn the_locked_input_can_be_shared_as_that_of_std() {
+    fn check<T: Sync + UnwindSafe + RefUnwindSafe>() {}
+    check::<std::io::StdinLock<'static>>();
+    check::<StdinLock<'static>>();
 }

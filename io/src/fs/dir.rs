@@ -18,6 +18,7 @@ use std::{
     fs::{self, FileType, Metadata},
     io,
     os::unix::fs::{DirBuilderExt, DirEntryExt},
+    panic::{RefUnwindSafe, UnwindSafe},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -62,6 +63,10 @@ pub struct ReadDir {
     path: PathBuf,
     fetched: Fetched,
 }
+
+// As `std`'s: a panic leaves no entry half fetched.
+impl UnwindSafe for ReadDir {}
+impl RefUnwindSafe for ReadDir {}
 
 /// What has been fetched, and from where there is more. It travels.
 #[derive(Default)]

@@ -76,7 +76,8 @@ struct Entry {
 #[derive(Debug)]
 pub(super) struct Guard {
     lock: &'static Lock,
-    not_send: PhantomData<*const ()>,
+    /// As that of `std`, which is `Sync` nevertheless.
+    not_send: PhantomData<std::sync::MutexGuard<'static, ()>>,
 }
 
 // A panic leaves nothing of a lock half done: no foreign code runs under its mutex.
