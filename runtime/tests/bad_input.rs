@@ -401,3 +401,13 @@ fn deadlines_at_the_ends_of_the_clock_do_no_harm() {
         assert_eq!(sleeper.join_timeout(far - Instant::now()).unwrap().unwrap(), 1);
     });
 }
+
+#[test]
+fn a_name_with_a_null_byte_in_it_panics_as_with_std() {
+    const TEXT: &str = "thread name may not contain interior null bytes";
+    each_run(|| {
+        let named = || thread::Builder::new().name("on\0purpose".to_owned());
+        assert!(panic_text(|| drop(named().spawn(|| ()))).contains(TEXT));
+        thread::scope(|s| assert!(panic_text(|| drop(named().spawn_scoped(s, || ()))).contains(TEXT)));
+    });
+}

@@ -2,6 +2,7 @@
 //!
 //! `cargo test -p sward-runtime --test main shutdown::` runs those of one module.
 
+mod auto_traits;
 mod bad_input;
 mod cancel;
 mod common;

@@ -7,6 +7,7 @@ use std::{
     marker::PhantomData,
     mem::ManuallyDrop,
     num::NonZero,
+    panic::{RefUnwindSafe, UnwindSafe},
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -422,6 +423,10 @@ impl<T> fmt::Debug for JoinHandle<T> {
 /// ```
 #[derive(Clone)]
 pub struct Thread(Inner);
+
+// As `std`'s: by way of it nobody sees what a panic has left half done.
+impl UnwindSafe for Thread {}
+impl RefUnwindSafe for Thread {}
 
 #[derive(Clone)]
 enum Inner {

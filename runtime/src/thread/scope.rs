@@ -15,7 +15,7 @@ use std::{
     cell::UnsafeCell,
     fmt,
     marker::PhantomData,
-    panic::{AssertUnwindSafe, Location, catch_unwind, resume_unwind},
+    panic::{AssertUnwindSafe, Location, RefUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
 };
 
@@ -178,6 +178,9 @@ pub struct Scope<'scope, 'env: 'scope> {
     env: PhantomData<&'env mut &'env ()>,
 }
 
+// As `std`'s: by way of it nobody sees what a panic has left half done.
+impl RefUnwindSafe for Scope<'_, '_> {}
+
 impl fmt::Debug for Scope<'_, '_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let count = self.count.lock();
@@ -258,6 +261,10 @@ impl Builder {
     /// Spawns a green thread in a scope.
     ///
     /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
     ///
     /// As [`spawn`](Self::spawn).
     ///

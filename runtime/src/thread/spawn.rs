@@ -74,7 +74,7 @@ impl Builder {
         Self::default()
     }
 
-    /// Names the green thread, for messages and dumps.
+    /// Names the green thread, for messages and dumps. The name may have no null bytes in it: to [spawn](Self::spawn) with one panics.
     pub fn name(mut self, name: String) -> Self {
         self.options.name = Some(name);
         self
@@ -93,6 +93,10 @@ impl Builder {
     ///
     /// `InvalidInput` for a stack size above 1 GiB; [`ShutDown`] inside when the runtime is ending; [`StackShortage`] inside while
     /// green threads wait for stacks; and why the default runtime could not be started. The closure is dropped.
+    ///
+    /// # Panics
+    ///
+    /// If the name has a null byte in it, as with `std`.
     #[track_caller]
     pub fn spawn<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
     where
@@ -114,6 +118,8 @@ impl Builder {
     where
         F: FnOnce() -> T,
     {
+        let has_null = self.options.name.as_ref().is_some_and(|name| name.contains('\0'));
+        assert!(!has_null, "thread name may not contain interior null bytes");
         if let Some(size) = self.options.stack_size {
             stack::round(size).map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, e))?;
         }

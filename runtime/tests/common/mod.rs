@@ -30,13 +30,14 @@ use sward_runtime::{
 pub(crate) const ON_PURPOSE: &str = "on purpose";
 
 /// Panics that tests provoke: their own, and those of the libraries that are documented.
-const EXPECTED: [&str; 20] = [
+const EXPECTED: [&str; 21] = [
     ON_PURPOSE,
     "a generator ",
     "a scoped thread panicked",
     "a suspension inside `no_suspend`",
     "`run` called on a green thread",
     "a green thread cannot join itself",
+    "thread name may not contain interior null bytes",
     "an actor cannot ",
     "the default runtime could not be started",
     "the runtime could not be built",
