@@ -236,7 +236,7 @@ impl<'scope> Scope<'scope, '_> {
         let body = body(f, &packet);
         // SAFETY: `scope` does not return before the packet is gone (Q2), which outlives the body and the result (Q1); what is sent is
         // Send by the bounds.
-        let joiner = unsafe { builder.spawn_unchecked(site, body) }?;
+        let joiner = unsafe { builder.spawn_at(site, body) }?;
         Ok(ScopedJoinHandle { joiner, packet })
     }
 }

@@ -104,17 +104,49 @@ impl Builder {
         T: Send + 'static,
     {
         // SAFETY: `'static` and `Send`, by the bounds.
-        unsafe { self.spawn_unchecked(Location::caller(), f) }.map(JoinHandle)
+        unsafe { self.spawn_at(Location::caller(), f) }.map(JoinHandle)
+    }
+
+    /// As [`spawn`](Self::spawn), but what the closure and its result borrow is not checked.
+    ///
+    /// # Safety
+    ///
+    /// The green thread must not outlive what `f` and its result borrow. The end of [`join`](JoinHandle::join) is that of the green thread; a handle that is dropped, as when the wait in
+    /// `join` is cancelled, leaves it running. `T` may be dropped with the handle, or when the green thread ends.
+    ///
+    /// # Errors
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Panics
+    ///
+    /// As [`spawn`](Self::spawn).
+    ///
+    /// # Examples
+    ///
+    /// ```
+    /// use sward_runtime::{cancel, thread};
+    ///
+    /// let text = String::from("borrowed");
+    /// // SAFETY: it is joined before `text` is gone, which nothing cuts short.
+    /// let handle = unsafe { thread::Builder::new().spawn_unchecked(|| text.len()) }?;
+    /// assert_eq!(cancel::shield(|| handle.join()).unwrap(), 8);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[track_caller]
+    pub unsafe fn spawn_unchecked<F, T>(self, f: F) -> io::Result<JoinHandle<T>>
+    where
+        F: FnOnce() -> T + Send,
+        T: Send,
+    {
+        // SAFETY: the caller's contract, and `Send` by the bounds.
+        unsafe { self.spawn_at(Location::caller(), f) }.map(JoinHandle)
     }
 
     /// # Safety
     ///
     /// `f` and what it borrows outlive the green thread, and both `F` and `T` may be sent to another thread.
-    pub(super) unsafe fn spawn_unchecked<F, T>(
-        self,
-        site: &'static Location<'static>,
-        f: F,
-    ) -> io::Result<Joiner<T>>
+    pub(super) unsafe fn spawn_at<F, T>(self, site: &'static Location<'static>, f: F) -> io::Result<Joiner<T>>
     where
         F: FnOnce() -> T,
     {
