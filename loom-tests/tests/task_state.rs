@@ -13,7 +13,8 @@
 //! - the exchange of `claim` that comes before the wait is Relaxed, or Acquire: the task does not see what the waker wrote;
 //! - `claim` ignores the epoch, or leaves it as it is where the wait has not begun: an older claim ends the next wait;
 //! - `park`, or the exchange of `claim` that comes before the wait, does not keep the token bit: a token is lost;
-//! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful.
+//! - `claim_cancelled` ignores that the wait is shielded, or that it is doubtful;
+//! - `dispel` stores instead of exchanging, leaves the number of the wait as it is, or does not look at the cancel bit: a claim is lost.
 
 use loom::{
     sync::{
@@ -308,4 +309,51 @@ fn of_a_waker_and_a_canceller_one_ends_the_wait_whenever_it_begins() {
         assert!(!(woken && cancelled));
         task.assert_resumed_by(if woken { Outcome::Woken } else { Outcome::Cancelled });
     });
+}
+
+/// The worker: the doubt about the wait is over.
+fn dispel(task: &Task, wait: Wait) {
+    if task.state.dispel() == Claim::Parked {
+        if task.state.outcome_of(wait).is_some() {
+            return task.resume();
+        }
+        // The task looks at its bounds, and waits on.
+        assert_eq!(task.stack.replace(1), 1);
+        task.suspend(wait.with_shield(Shield::Open));
+    }
+}
+
+#[test]
+fn a_wait_that_begins_anew_is_ended_by_a_waker_that_was_there_before() {
+    check(|| {
+        let (task, wait) = Task::to_wait(Shield::Doubtful);
+        task.state.set_bound(true);
+        let waker = thread::spawn({
+            let task = Arc::clone(&task);
+            move || assert!(task.claim(wait, Outcome::Woken))
+        });
+        task.suspend(wait);
+        dispel(&task, wait);
+        waker.join().unwrap();
+        task.assert_resumed_by(Outcome::Woken);
+    });
+}
+
+#[test]
+fn a_task_that_is_cancelled_as_the_doubt_about_its_wait_ends_does_not_wait_on() {
+    for bound in [false, true] {
+        check(move || {
+            let (task, wait) = Task::to_wait(Shield::Doubtful);
+            task.state.set_bound(bound);
+            task.letter(Outcome::Cancelled).set(true);
+            let canceller = thread::spawn({
+                let task = Arc::clone(&task);
+                move || task.follow(task.state.cancel())
+            });
+            task.suspend(wait);
+            dispel(&task, wait);
+            canceller.join().unwrap();
+            task.assert_resumed_by(Outcome::Cancelled);
+        });
+    }
 }

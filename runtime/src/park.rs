@@ -167,7 +167,7 @@ impl Waiter {
     }
 
     #[inline(always)]
-    fn wait_until(&self, deadline: Option<Instant>) -> Outcome {
+    fn wait_until(&mut self, deadline: Option<Instant>) -> Outcome {
         let Who::Task(task) = &self.who else { return self.wait_os_thread(deadline) };
         // SAFETY: the task is the one that runs this very code.
         let task = unsafe { task.as_ref() };
@@ -175,7 +175,7 @@ impl Waiter {
             return self.wait_with_care(deadline, CAN_UNWIND);
         }
         if let Some(deadline) = deadline {
-            return timer::wait_until(self, deadline);
+            return timer::wait_until(self, deadline).unwrap_or_else(|| self.outcome());
         }
         self.suspend_task(task);
         let woken = task.state.outcome() == Some(Outcome::Woken);
@@ -220,13 +220,14 @@ impl Waiter {
         task.suspend(Suspend::Park);
     }
 
-    /// Suspends with no deadline and no look at the phase. For the timer, which has both seen to.
-    pub(crate) fn suspend(&self) -> Outcome {
+    /// Suspends with no deadline and no look at the phase. For the timer, which has both seen to. `None`: a task with bounds is to look at them again, and
+    /// its wait has not begun.
+    pub(crate) fn suspend(&self) -> Option<Outcome> {
         if let Who::Task(task) = &self.who {
             // SAFETY: as in `wait`.
             self.suspend_task(unsafe { task.as_ref() });
         }
-        self.outcome()
+        self.state().outcome_of(self.wait)
     }
 
     #[cold]
@@ -239,35 +240,52 @@ impl Waiter {
     /// than they allow.
     #[cold]
     #[inline(never)]
-    fn wait_with_care(&self, deadline: Option<Instant>, cancellable: bool) -> Outcome {
-        if let Some(outcome) = self.state().outcome_of(self.wait) {
-            return outcome;
+    fn wait_with_care(&mut self, deadline: Option<Instant>, cancellable: bool) -> Outcome {
+        loop {
+            if let Some(outcome) = self.state().outcome_of(self.wait) {
+                return outcome;
+            }
+            let outcome =
+                if cancellable { self.suspend_within(deadline) } else { self.suspend_until(deadline) };
+            if let Some(outcome) = outcome {
+                return outcome;
+            }
+            self.renew_shield();
         }
-        if !cancellable {
-            return self.suspend_until(deadline);
-        }
+    }
+
+    /// Suspends for no longer than the thread's bounds allow. `None`: they are to be looked at again.
+    fn suspend_within(&self, deadline: Option<Instant>) -> Option<Outcome> {
         if cancel::is_due() {
-            return self.cancel();
+            return Some(self.cancel());
         }
         let limit = bound::deadline();
-        let Some(entered) = bound::enter(self) else { return self.cancel() };
+        let Some(entered) = bound::enter(self) else { return Some(self.cancel()) };
         let until = deadline.into_iter().chain(limit).min();
         let outcome = self.suspend_until(until);
         drop(entered);
         let is_ours = deadline.is_some_and(|deadline| until == Some(deadline));
-        if outcome == Outcome::TimedOut && !is_ours { Outcome::Cancelled } else { outcome }
+        if outcome == Some(Outcome::TimedOut) && !is_ours { Some(Outcome::Cancelled) } else { outcome }
     }
 
-    fn suspend_until(&self, deadline: Option<Instant>) -> Outcome {
+    /// The wait is to begin anew: whether it may be cancelled is seen now.
+    fn renew_shield(&mut self) {
+        if let Who::Task(task) = &self.who {
+            // SAFETY: as in `wait`.
+            self.wait = self.wait.with_shield(unsafe { task.as_ref() }.shield());
+        }
+    }
+
+    fn suspend_until(&self, deadline: Option<Instant>) -> Option<Outcome> {
         match (&self.who, deadline) {
-            (Who::Thread(_), _) => self.block(deadline),
+            (Who::Thread(_), _) => Some(self.block(deadline)),
             (Who::Task(_), Some(deadline)) => timer::wait_until(self, deadline),
             (Who::Task(_), None) => self.suspend(),
         }
     }
 
     #[cold]
-    fn wait_os_thread(&self, deadline: Option<Instant>) -> Outcome {
+    fn wait_os_thread(&mut self, deadline: Option<Instant>) -> Outcome {
         if bound::is_any() { self.wait_with_care(deadline, CAN_UNWIND) } else { self.block(deadline) }
     }
 

@@ -8,6 +8,7 @@ mod cancel;
 mod common;
 mod deadlock;
 mod deaths;
+mod doubt;
 mod driver;
 mod dump;
 #[cfg(feature = "fault-injection")]

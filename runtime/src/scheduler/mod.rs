@@ -17,6 +17,7 @@
 //! | [`shutdown`] | how a runtime ends |
 //! | [`deadlock`] | when nobody will ever go on |
 //! | [`hands`] | what a worker may touch while others stand |
+//! | [`doubt`] | what becomes of waits that began while it could not be told whether their tasks unwind |
 //! | [`sample`] | which wakes are timed |
 //! | [`current`] | who runs here |
 //!
@@ -68,6 +69,7 @@
 mod aside;
 pub(crate) mod current;
 pub(crate) mod deadlock;
+mod doubt;
 pub(crate) mod dump;
 pub(crate) mod glance;
 pub(crate) mod hands;

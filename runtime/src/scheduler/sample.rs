@@ -14,7 +14,7 @@ use crate::{
 const NOWHERE: u32 = NO_HOME - 1;
 
 /// In `Worker::care`: a sample is on its way to this worker.
-const PROBE: u32 = 1 << 31;
+pub(super) const PROBE: u32 = 1 << 31;
 
 impl Worker {
     /// A part of the look around.
@@ -76,10 +76,5 @@ impl Worker {
         if task.started().counted.replace(false) {
             self.care.set(self.care.get() - 1);
         }
-    }
-
-    /// Whether a task of this worker, other than the one that runs, may be in the middle of its unwinding.
-    pub(crate) fn has_unwinding_tasks(&self) -> bool {
-        self.care.get() & !PROBE > 0
     }
 }

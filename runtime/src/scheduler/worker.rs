@@ -78,8 +78,10 @@ pub(crate) struct Worker {
     budget: Cell<u32>,
     no_suspend: Cell<u32>,
     /// Why a resume takes care: how many suspended tasks may be in the middle of their unwinding (they stay with this worker, since the panic count is its
-    /// OS thread's); and whether a sample is on its way, see `sample.rs`.
+    /// OS thread's); whether a sample is on its way, see `sample.rs`; and whether there are any in `doubted`.
     pub(super) care: Cell<u32>,
+    /// Tasks that wait since it could not be told whether they unwind, see `doubt.rs`.
+    pub(super) doubted: Cell<Vec<TaskRef>>,
     /// Whether it has stepped aside for the task that runs.
     pub(super) aside: Cell<Option<Aside>>,
     /// Our index, unless the next wake is to be a sample.
@@ -132,6 +134,7 @@ impl Worker {
             budget: Cell::new(BUDGET),
             no_suspend: Cell::new(0),
             care: Cell::new(0),
+            doubted: Cell::default(),
             aside: Cell::new(None),
             wakes_here: Cell::new(index as u32),
             rng: Cell::new(0x9e37_79b9 ^ (index as u32 + 1)),
@@ -170,7 +173,11 @@ impl Worker {
                 break;
             }
             self.resume(task);
+            if self.care.get() > 0 {
+                self.dispel_doubts();
+            }
         }
+        drop(self.doubted.take());
         // SAFETY: on the worker's own stack (R3).
         self.shared.stacks.trim(unsafe { &mut *self.stacks.get() });
     }
@@ -317,14 +324,18 @@ impl Worker {
     #[cold]
     fn settle_unwinding(&self, task: &Header) {
         task.started().settle_as_it_is(self.shared.poller.clock());
-        if task.unwinding() == Unwinding::No {
+        let unwinding = task.unwinding();
+        if unwinding == Unwinding::No {
             if self.shared.roaming {
                 task.home.set(NO_HOME);
             }
-        } else {
-            task.started().counted.set(true);
-            self.care.set(self.care.get() + 1);
+            return;
         }
+        if unwinding == Unwinding::Perhaps {
+            self.doubt(task);
+        }
+        task.started().counted.set(true);
+        self.care.set(self.care.get() + 1);
     }
 
     /// Whether the runtime is ending, and the task that runs is to let its worker see it.

@@ -33,6 +33,8 @@ pub(crate) struct Started {
     pub(crate) blocks: Cell<u8>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
+    /// Whether its worker has noted that one of its waits began in doubt, see `scheduler/doubt.rs`.
+    pub(crate) doubted: Cell<bool>,
     /// About the stack pointer at the latest suspension: what the cache is to fetch, and the scan before a move to begin at.
     pub(crate) sp: Cell<usize>,
     /// The same: the worker on which it last ran.
@@ -56,6 +58,7 @@ impl Started {
             in_wait: Cell::new(false),
             blocks: Cell::new(0),
             counted: Cell::new(false),
+            doubted: Cell::new(false),
             sp: Cell::new(0),
             #[cfg(stack_scan)]
             last: Cell::new(NO_HOME),

@@ -18,19 +18,22 @@
 //!   ACTIVE ─────────────────────────────▶ PARKED
 //!     │  ▲                                   │
 //!     │  └───────────────────────────────────┘
-//!     │          2 claim, leave_token
+//!     │          2 claim, leave_token, 4 dispel
 //!     ▼
 //!   FINISHED     3 finish
 //! ```
 //!
 //! An `ACTIVE` task runs or is in a queue; which of the two the scheduler knows. 1. By its worker, once it is off the task's stack;
-//! 2. by whoever ends the wait: it then owns the task and enqueues it; 3. by the task itself.
+//! 2. by whoever ends the wait: it then owns the task and enqueues it; 3. by the task itself; 4. by its worker, once a doubt about the wait is over.
 //!
 //! Beside the place stands the *outcome* of the latest wait: `PENDING` from its beginning until a claim, and
 //! `WOKEN`, `TIMED_OUT` or `CANCELLED` from then on. A wait begins as its task is parked: one step for both. But its number, the *epoch*, is
 //! known before, and so wakers that name it may be registered before. A claim that comes while the task is still `ACTIVE` (it has not switched
 //! away yet) begins the wait and ends it; `park` then fails and the task goes on. A wait that is given up before it began needs no step at all, if its wakers
 //! are in no registry any more.
+//!
+//! A wait that began in doubt of whether its task unwinds may go back to where it has not begun (4): the task then runs, looks what limits the wait now, and
+//! is parked in it again. Wakers that name it go on naming it.
 //!
 //! The *token* of `park` and `unpark` is a bit of the word too. `leave_token` sets it, unless the task is in a wait for just that: then
 //! it ends the wait, and the token is used up. A stray `unpark` thus never ends a wait for a lock or a socket, and no such
@@ -45,7 +48,7 @@
 //!
 //! - **S1** While the outcome is not `PENDING`, only the owner writes the word, but for the token bit and the cancel bit; and but for the claim of the
 //!   next wait, while the owner holds its number.
-//! - **S2** The epoch grows with each wait, so a claim that names an older wait changes nothing.
+//! - **S2** The epoch grows with each wait, and goes back by one only as that wait is to begin anew, so a claim that names an older wait changes nothing.
 //! - **S3** Each wait is won by exactly one claim, and the claim that takes `PARKED` to `ACTIVE` owns the task.
 //! - **S4** A wait begun as shielded is not cancelled by others; a doubtful one, and one whose task was taken to be unwinding, only when asked for by name ([`Reach`]).
 //! - **S5** The token bit is set by others and cleared by the owner; it is never set while a wait for the token is pending.
@@ -61,6 +64,8 @@
 //! | `claim`, `leave_token` (Release) | `outcome`, `outcome_of` (Acquire) | what the waker wrote before it woke |
 //! | `leave_token` (Release) | `clear_token`; after `park` has taken it, `outcome` (Acquire) | what happened before `unpark` |
 //! | `cancel` (Release) | `is_cancelled` (Acquire) | what the canceller wrote before |
+//!
+//! `dispel` is Relaxed: the task stays on the worker that has parked it, and who claims later sees what was released to the word before.
 //!
 //! The number of a wait reaches its claimers through the registry in which the waker is put. For S6 the order of steps on the one word is enough.
 //!
@@ -215,6 +220,12 @@ impl Wait {
         State::epoch(self.0)
     }
 
+    /// The same wait, with another shield.
+    #[must_use]
+    pub fn with_shield(self, shield: Shield) -> Self {
+        Self(self.0 & !(SHIELDED | DOUBTFUL | BELIEVED) | shield as u64)
+    }
+
     /// What `word` becomes as the wait begins: the task is parked, or the wait is over at once.
     fn beginning_in(self, word: u64) -> u64 {
         if self.0 & FOR_TOKEN != 0 && word & TOKEN != 0 {
@@ -344,6 +355,34 @@ impl State {
             }
             match self.end_wait(word, Outcome::Cancelled) {
                 Ok(()) => return Claim::Parked,
+                Err(now) => word = now,
+            }
+        }
+    }
+
+    /// It is known now that the task does not unwind: what could not end the wait that is under way may end it from now on. By the worker that has parked
+    /// the task. `Parked`: the caller owns the task; either its wait was cancelled, or it has bounds, and its wait has not begun any more.
+    pub fn dispel(&self) -> Claim {
+        let mut word = self.0.load(Relaxed);
+        loop {
+            let is_doubtful = word & DOUBTFUL != 0;
+            if word & OUTCOME != PENDING {
+                return Claim::Lost;
+            }
+            let next = if is_doubtful && word & CANCEL != 0 {
+                word & !(PLACE | OUTCOME) | ACTIVE | CANCELLED
+            } else if word & BOUND != 0 {
+                let before = u64::from(Self::epoch(word).wrapping_sub(1)) << EPOCH_SHIFT;
+                before | word & KEPT | WOKEN | ACTIVE
+            } else {
+                word & !(SHIELDED | DOUBTFUL)
+            };
+            if !is_doubtful && next & PLACE == PARKED {
+                return Claim::Lost;
+            }
+            match self.0.compare_exchange_weak(word, next, Relaxed, Relaxed) {
+                Ok(_) if next & PLACE == PARKED => return Claim::Lost,
+                Ok(_) => return Claim::Parked,
                 Err(now) => word = now,
             }
         }

@@ -122,8 +122,8 @@ impl Timers {
     }
 }
 
-/// Suspends the green thread that waits until the wait is claimed, at the latest at `deadline`.
-pub(crate) fn wait_until(waiter: &Waiter, deadline: Instant) -> Outcome {
+/// Suspends the green thread that waits until the wait is claimed, at the latest at `deadline`. `None`: as [`Waiter::suspend`].
+pub(crate) fn wait_until(waiter: &Waiter, deadline: Instant) -> Option<Outcome> {
     let worker = current::worker().expect("a green thread runs on a worker");
     let shared = worker.shared_ptr();
     let index = worker.index();
@@ -137,7 +137,7 @@ pub(crate) fn wait_until(waiter: &Waiter, deadline: Instant) -> Outcome {
     // SAFETY: it is pinned in this frame and removed below, unless fired (M1).
     unsafe { timers.insert(entry, deadline) };
     let outcome = waiter.suspend();
-    if outcome != Outcome::TimedOut {
+    if outcome != Some(Outcome::TimedOut) {
         // SAFETY: inserted above.
         unsafe { timers.remove(entry) };
     }
