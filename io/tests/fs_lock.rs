@@ -143,6 +143,34 @@ fn a_wait_that_was_given_up_takes_nothing_from_who_locks_later() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_wait_that_was_given_up_takes_nothing_from_who_waited_before_it() {
+    everywhere_in(|dir| {
+        for given_up in [File::lock, File::lock_shared] {
+            let (holder, other) = openings(dir)?;
+            holder.lock()?;
+            let inode = other.metadata()?.ino();
+            let clones = [other.try_clone()?, other.try_clone()?];
+            let [first, second] = clones;
+            let waiting = thread::spawn(move || first.lock());
+            wait_until(|| waiters(inode) == 1);
+            let behind = thread::spawn(move || given_up(&second));
+            wait_until(|| matches!(behind.thread().state(), thread::State::Waiting(_)));
+            settle();
+            behind.cancel();
+            assert!(behind.join().expect_err("cancelled").is::<Cancelled>());
+            holder.unlock()?;
+            waiting.join().expect("no panic")?;
+            for _ in 0..20 {
+                assert!(is_taken(holder.try_lock_shared()), "the lock was given back");
+                thread::yield_now();
+            }
+        }
+        Ok(())
+    });
+}
+
+#[cfg(target_os = "linux")]
+#[test]
 fn a_file_can_be_locked_at_once_again_when_a_wait_that_was_given_up_has_ended() {
     everywhere_in(|dir| {
         let (holder, other) = openings(dir)?;

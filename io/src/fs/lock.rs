@@ -12,6 +12,7 @@
 //!
 //! - **L1** One attempt at a time is under way at a description, until its caller has the lock or it was given back. Nobody else locks
 //!   there meanwhile: it would be one lock with that of the attempt, to be changed or given back by it.
+//! - **L2** An attempt whose turn comes when its caller is gone does nothing, and what it gets when the caller goes is given back only if nobody has a lock there.
 //!
 //! # Suspension
 //!
@@ -30,7 +31,7 @@
 use std::{
     fs::{self, TryLockError},
     io,
-    sync::Arc,
+    sync::{Arc, Weak},
 };
 
 use parking_lot::{Condvar, Mutex};
@@ -41,9 +42,17 @@ use super::File;
 /// Who locks at one description.
 #[derive(Debug, Default)]
 pub(super) struct Locking {
-    /// Whether an attempt is under way (L1). Held while somebody locks at once.
-    is_attempted: Mutex<bool>,
+    /// Locked while somebody locks at once.
+    state: Mutex<State>,
     ended: Condvar,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// Whether an attempt is under way (L1).
+    is_attempted: bool,
+    /// Whether a call has returned with a lock that was not given up since.
+    is_locked: bool,
 }
 
 /// The right to wait in the kernel (L1).
@@ -52,41 +61,42 @@ struct Attempt(Arc<Locking>);
 impl Attempt {
     /// Waits until no other is under way. Blocks the OS thread.
     fn begin(locking: Arc<Locking>) -> Self {
-        let mut is_attempted = locking.is_attempted.lock();
-        locking.ended.wait_while(&mut is_attempted, |is_attempted| *is_attempted);
-        *is_attempted = true;
-        drop(is_attempted);
+        let mut state = locking.state.lock();
+        locking.ended.wait_while(&mut state, |state| state.is_attempted);
+        state.is_attempted = true;
+        drop(state);
         Self(locking)
     }
 }
 
 impl Drop for Attempt {
     fn drop(&mut self) {
-        *self.0.is_attempted.lock() = false;
+        self.0.state.lock().is_attempted = false;
         self.0.ended.notify_one();
     }
 }
 
-/// A lock that an attempt has got. It is given back if nobody waits for it any more.
+/// A lock that an attempt has got. It is given back if nobody waits for it any more (L2).
 struct Locked {
     /// A duplicate of the descriptor: it is the same lock.
-    file: Option<fs::File>,
+    file: fs::File,
     /// Dropped last.
-    _attempt: Attempt,
+    attempt: Attempt,
 }
 
 impl Locked {
     /// Leaves the lock to the file that shares it.
-    fn keep(mut self) {
-        self.file = None;
+    fn keep(self) {
+        self.attempt.0.state.lock().is_locked = true;
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
-        if let Some(file) = &self.file {
+        let state = self.attempt.0.state.lock();
+        if !state.is_locked {
             // There is nobody to be told.
-            let _ = file.unlock();
+            let _ = self.file.unlock();
         }
     }
 }
@@ -237,14 +247,25 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn unlock(&self) -> io::Result<()> {
-        self.run(|file| file.unlock())
+        let locking = Arc::clone(self.handle().locking());
+        self.run(move |file| {
+            let mut state = locking.state.lock();
+            state.is_locked = false;
+            file.unlock()
+        })
     }
 
     fn lock_at_once(&self, kind: Kind) -> Result<(), TryLockError> {
         let locking = Arc::clone(self.handle().locking());
         self.run(move |file| {
-            let is_attempted = locking.is_attempted.lock();
-            if *is_attempted { Err(TryLockError::WouldBlock) } else { (kind.at_once)(file) }
+            let mut state = locking.state.lock();
+            if state.is_attempted {
+                return Err(TryLockError::WouldBlock);
+            }
+            let result = (kind.at_once)(file);
+            // One of the other kind is lost where this one cannot be had.
+            state.is_locked = result.is_ok();
+            result
         })
     }
 
@@ -256,14 +277,23 @@ impl File {
         }
         let locking = Arc::clone(self.handle().locking());
         if !is_green() {
-            let _attempt = Attempt::begin(locking);
-            return (kind.wait)(self.handle().file());
+            let attempt = Attempt::begin(locking);
+            let result = (kind.wait)(self.handle().file());
+            attempt.0.state.lock().is_locked = result.is_ok();
+            return result;
         }
+        // Lives as long as this call.
+        let caller = Arc::new(());
+        let waiting: Weak<()> = Arc::downgrade(&caller);
         let file = self.handle().file().try_clone()?;
         let locked = unblock_apart(move || {
             let attempt = Attempt::begin(locking);
-            (kind.wait)(&file).map(|()| Locked { file: Some(file), _attempt: attempt })
+            if waiting.strong_count() == 0 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            (kind.wait)(&file).map(|()| Locked { file, attempt })
         });
+        drop(caller);
         locked.map(Locked::keep)
     }
 }
