@@ -313,7 +313,7 @@ fn of_a_waker_and_a_canceller_one_ends_the_wait_whenever_it_begins() {
 
 /// The worker: the doubt about the wait is over.
 fn dispel(task: &Task, wait: Wait) {
-    if task.state.dispel() == Claim::Parked {
+    if task.state.dispel(false) == Claim::Parked {
         if task.state.outcome_of(wait).is_some() {
             return task.resume();
         }

@@ -2,6 +2,7 @@
 //! is over.
 
 use std::{
+    panic::catch_unwind,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering::SeqCst},
@@ -38,10 +39,15 @@ fn is_waiting<T>(handle: &JoinHandle<T>) -> bool {
     matches!(handle.thread().state(), State::Waiting(_))
 }
 
+/// Whether it waits, or has done so: one on another worker is in no doubt.
+fn has_waited<T>(handle: &JoinHandle<T>) -> bool {
+    is_waiting(handle) || handle.is_finished()
+}
+
 /// Starts one that waits.
 fn waiting<T: Send + 'static>(f: impl FnOnce() -> T + Send + 'static) -> JoinHandle<T> {
     let handle = thread::spawn(f);
-    wait_until(|| is_waiting(&handle));
+    wait_until(|| has_waited(&handle));
     handle
 }
 
@@ -83,6 +89,92 @@ fn limits_hold_again_once_nobody_unwinds() {
         assert!(cancelled_late.join().is_err());
         woken_late.thread().unpark();
         woken_late.join().expect("it returns").expect("in time");
+    });
+}
+
+/// Starts one that panics, catches that, and then waits in `wait`; it comes back when another has begun to unwind meanwhile.
+fn caught<T: Send + 'static>(wait: fn() -> T) -> (JoinHandle<T>, JoinHandle<()>) {
+    let (unwinds, has_caught) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicBool::new(false)));
+    let theirs = (Arc::clone(&unwinds), Arc::clone(&has_caught));
+    let caught = thread::spawn(move || {
+        let result = catch_unwind(|| {
+            let _waits = OnDrop(|| {
+                theirs.0.store(true, SeqCst);
+                thread::park();
+            });
+            panic!("on purpose");
+        });
+        assert!(result.is_err());
+        theirs.1.store(true, SeqCst);
+        wait()
+    });
+    wait_until(|| unwinds.load(SeqCst) && is_waiting(&caught));
+    let other = unwinding();
+    caught.thread().unpark();
+    wait_until(|| has_caught.load(SeqCst) && has_waited(&caught));
+    (caught, other)
+}
+
+#[test]
+fn limits_hold_again_for_one_that_has_caught_its_panic() {
+    quiet_panics();
+    each_run(|| {
+        let (limited, other) = caught(|| time::timeout(SHORT * 10, thread::park));
+        end(other);
+        assert!(limited.join().expect("it returns").is_err());
+
+        let (cancelled, other) = caught(thread::park);
+        cancelled.cancel();
+        end(other);
+        assert!(cancelled.join().is_err());
+    });
+}
+
+#[test]
+fn who_waits_on_afterwards_leaves_no_doubt_about_others() {
+    quiet_panics();
+    each_run(|| {
+        let other = unwinding();
+        let waits_on = waiting(thread::park);
+        end(other);
+        let said = Arc::new(AtomicBool::new(false));
+        let theirs = Arc::clone(&said);
+        let panics = thread::spawn(move || {
+            let _look = OnDrop(|| theirs.store(thread::is_known_to_panic(), SeqCst));
+            panic!("on purpose");
+        });
+        assert!(panics.join().is_err());
+        assert!(said.load(SeqCst));
+        waits_on.thread().unpark();
+        waits_on.join().expect("woken");
+    });
+}
+
+/// With several that unwind, of which the last one that has to be looked at goes on elsewhere at once.
+#[test]
+fn one_that_has_unwound_goes_on_anywhere() {
+    quiet_panics();
+    each_run(|| {
+        for _ in 0..stress(100) {
+            let others: Vec<_> = (0..3)
+                .map(|_| {
+                    thread::spawn(|| {
+                        let result = catch_unwind(|| {
+                            let _waits = OnDrop(thread::yield_now);
+                            let _waits = OnDrop(|| thread::sleep(Duration::from_micros(10)));
+                            panic!("on purpose");
+                        });
+                        assert!(result.is_err());
+                        for _ in 0..3 {
+                            thread::yield_now();
+                            thread::sleep(Duration::from_micros(1));
+                        }
+                        time::timeout(SHORT, thread::park)
+                    })
+                })
+                .collect();
+            others.into_iter().for_each(|other| assert!(other.join().expect("it returns").is_err()));
+        }
     });
 }
 

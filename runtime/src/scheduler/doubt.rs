@@ -1,14 +1,15 @@
 //! Waits that began while it could not be told whether their tasks unwind.
 //!
 //! The panic count is the OS thread's. While one task of a worker is suspended in the middle of its unwinding, that is in a destructor that waits, the
-//! others might be unwinding too, so waits that they begin meanwhile are not cancelled, and no bound limits them. Once the OS thread
-//! does not panic any more, none of its tasks unwinds. Then whatever is in such a wait is looked at again: it is cancelled if it is to end; if it has
-//! bounds it runs, to have them limit its wait.
+//! others might be unwinding too, so waits that they begin meanwhile are not cancelled, and no bound limits them. Nor is it noticed that one which unwinds has
+//! caught that. Once the OS thread does not panic any more, none of its tasks unwinds. Then whatever is in such a wait is looked at again: it is cancelled if it
+//! is to end; if it has bounds it runs, to have them limit its wait.
 //!
 //! # Invariants
 //!
-//! - **Q1** A task in `doubted` has ended, or it is counted in `care` unless it runs: it stays with this worker. For it was suspended while the OS thread
-//!   panicked, and as soon as that is over, before another task runs, `doubted` is emptied.
+//! - **Q1** Whatever is in `doubted` has ended, or this worker is its home and it has not run elsewhere since. For it was suspended while the OS thread panicked, and
+//!   as soon as that is over `doubted` is emptied: before the task that runs then is given away, or forgotten, and before another runs.
+//! - **Q2** All that are counted in `care` are in `doubted`.
 //!
 //! # Suspension
 //!
@@ -29,7 +30,7 @@ impl Worker {
         self.care.get() & !(PROBE | DOUBTED) > 0
     }
 
-    /// Notes that a task which was just suspended may be unwinding, or not.
+    /// Notes a task that was just suspended while the OS thread panics.
     #[cold]
     pub(super) fn doubt(&self, task: &Header) {
         if task.started().doubted.replace(true) {
@@ -56,8 +57,13 @@ impl Worker {
                 continue;
             }
             // Ours (Q1).
-            task.started().doubted.set(false);
-            if task.state.dispel() == Claim::Parked {
+            let started = task.started();
+            started.doubted.set(false);
+            started.set_unwinding(false);
+            if started.counted.replace(false) {
+                self.care.set(self.care.get() - 1);
+            }
+            if task.state.dispel(self.shared().is_draining()) == Claim::Parked {
                 // SAFETY: the claim that found it parked owns the task, with the runtime's reference (S3 of `state.rs`).
                 self.wake(unsafe { TaskRef::from_raw(task.ptr()) });
             }

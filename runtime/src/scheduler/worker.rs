@@ -37,13 +37,7 @@ use crate::{
     prim::atomic::Ordering::{Relaxed, Release},
     queue::{deque::Deque, list::TaskList},
     stack::StackCache,
-    task::{
-        Header, TaskRef,
-        header::{NO_HOME, Unwinding},
-        life,
-        slab::Slab,
-        started::Started,
-    },
+    task::{Header, TaskRef, header::NO_HOME, life, slab::Slab, started::Started},
 };
 
 /// How many ids a worker takes at once.
@@ -173,9 +167,6 @@ impl Worker {
                 break;
             }
             self.resume(task);
-            if self.care.get() > 0 {
-                self.dispel_doubts();
-            }
         }
         drop(self.doubted.take());
         // SAFETY: on the worker's own stack (R3).
@@ -295,6 +286,9 @@ impl Worker {
                     if is_stop(phase) {
                         let _ = self.obey_phase();
                     }
+                    if self.care.get() > 0 {
+                        self.dispel_doubts();
+                    }
                     // SAFETY: as above.
                     self.recycle(unsafe { TaskRef::from_raw(task.ptr()) });
                     if self.remote().accused.load(Relaxed) {
@@ -315,6 +309,9 @@ impl Worker {
         if std::thread::panicking() {
             return self.settle_unwinding(task);
         }
+        if self.care.get() > 0 {
+            self.dispel_doubts();
+        }
         task.started().settle(self.shared.poller.clock());
         if self.shared.roaming {
             task.home.set(NO_HOME);
@@ -324,16 +321,9 @@ impl Worker {
     #[cold]
     fn settle_unwinding(&self, task: &Header) {
         task.started().settle_as_it_is(self.shared.poller.clock());
-        let unwinding = task.unwinding();
-        if unwinding == Unwinding::No {
-            if self.shared.roaming {
-                task.home.set(NO_HOME);
-            }
-            return;
-        }
-        if unwinding == Unwinding::Perhaps {
-            self.doubt(task);
-        }
+        // Has it noted where that is certain.
+        let _ = task.unwinding();
+        self.doubt(task);
         task.started().counted.set(true);
         self.care.set(self.care.get() + 1);
     }

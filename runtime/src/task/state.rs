@@ -361,21 +361,21 @@ impl State {
     }
 
     /// It is known now that the task does not unwind: what could not end the wait that is under way may end it from now on. By the worker that has parked
-    /// the task. `Parked`: the caller owns the task; either its wait was cancelled, or it has bounds, and its wait has not begun any more.
-    pub fn dispel(&self) -> Claim {
+    /// the task; `is_to_end`: it is, whether it was cancelled or not. `Parked`: the caller owns the task; either its wait was cancelled, or it has bounds, and its wait has not begun any more.
+    pub fn dispel(&self, is_to_end: bool) -> Claim {
         let mut word = self.0.load(Relaxed);
         loop {
-            let is_doubtful = word & DOUBTFUL != 0;
+            let is_doubtful = word & (DOUBTFUL | BELIEVED) != 0;
             if word & OUTCOME != PENDING {
                 return Claim::Lost;
             }
-            let next = if is_doubtful && word & CANCEL != 0 {
+            let next = if is_doubtful && (is_to_end || word & CANCEL != 0) {
                 word & !(PLACE | OUTCOME) | ACTIVE | CANCELLED
             } else if word & BOUND != 0 {
                 let before = u64::from(Self::epoch(word).wrapping_sub(1)) << EPOCH_SHIFT;
                 before | word & KEPT | WOKEN | ACTIVE
             } else {
-                word & !(SHIELDED | DOUBTFUL)
+                word & !(SHIELDED | DOUBTFUL | BELIEVED)
             };
             if !is_doubtful && next & PLACE == PARKED {
                 return Claim::Lost;
