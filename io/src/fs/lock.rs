@@ -13,6 +13,7 @@
 //! - **L1** One attempt at a time is under way at a description, until its caller has the lock or it was given back. Nobody else locks
 //!   there meanwhile: it would be one lock with that of the attempt, to be changed or given back by it.
 //! - **L2** An attempt whose turn comes when its caller is gone does nothing, and what it gets when the caller goes is given back only if nobody has a lock there.
+//!   (If the caller goes in the very moment in which the attempt is made, that has changed the kind of a lock that was there, as the call would have.)
 //!
 //! # Suspension
 //!
@@ -22,7 +23,7 @@
 //!
 //! - *A lock that is tried again and again.* It would starve among those who wait in the kernel.
 //! - *Attempts on the pool.* All who wait could hold its threads, when whoever has the lock needs one to give it up.
-//! - *To leave alone what somebody has locked since.* An attempt for the other kind of lock would have changed it already.
+//! - *Several attempts at once, of which each leaves alone what somebody has locked since.* One for the other kind of lock would have changed it already.
 //!
 //! # Checked by
 //!
@@ -51,8 +52,23 @@ pub(super) struct Locking {
 struct State {
     /// Whether an attempt is under way (L1).
     is_attempted: bool,
-    /// Whether a call has returned with a lock that was not given up since.
-    is_locked: bool,
+    /// The lock with which a call has returned, and which was not given up or lost since.
+    lock: Option<Mode>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    Exclusive,
+    Shared,
+}
+
+impl State {
+    /// The kernel is asked for a lock, and gives up one of the other mode before it looks whether this one can be had.
+    fn ask(&mut self, mode: Mode) {
+        if self.lock != Some(mode) {
+            self.lock = None;
+        }
+    }
 }
 
 /// The right to wait in the kernel (L1).
@@ -80,6 +96,7 @@ impl Drop for Attempt {
 struct Locked {
     /// A duplicate of the descriptor: it is the same lock.
     file: fs::File,
+    mode: Mode,
     /// Dropped last.
     attempt: Attempt,
 }
@@ -87,14 +104,14 @@ struct Locked {
 impl Locked {
     /// Leaves the lock to the file that shares it.
     fn keep(self) {
-        self.attempt.0.state.lock().is_locked = true;
+        self.attempt.0.state.lock().lock = Some(self.mode);
     }
 }
 
 impl Drop for Locked {
     fn drop(&mut self) {
         let state = self.attempt.0.state.lock();
-        if !state.is_locked {
+        if state.lock.is_none() {
             // There is nobody to be told.
             let _ = self.file.unlock();
         }
@@ -104,12 +121,14 @@ impl Drop for Locked {
 /// How a lock of one kind is taken.
 #[derive(Clone, Copy)]
 struct Kind {
+    mode: Mode,
     at_once: fn(&fs::File) -> Result<(), TryLockError>,
     wait: fn(&fs::File) -> io::Result<()>,
 }
 
-const EXCLUSIVE: Kind = Kind { at_once: fs::File::try_lock, wait: fs::File::lock };
-const SHARED: Kind = Kind { at_once: fs::File::try_lock_shared, wait: fs::File::lock_shared };
+const EXCLUSIVE: Kind = Kind { mode: Mode::Exclusive, at_once: fs::File::try_lock, wait: fs::File::lock };
+const SHARED: Kind =
+    Kind { mode: Mode::Shared, at_once: fs::File::try_lock_shared, wait: fs::File::lock_shared };
 
 impl File {
     /// Takes the exclusive lock on the file. Advisory: it keeps out only those who ask for a lock too.
@@ -250,7 +269,7 @@ impl File {
         let locking = Arc::clone(self.handle().locking());
         self.run(move |file| {
             let mut state = locking.state.lock();
-            state.is_locked = false;
+            state.lock = None;
             file.unlock()
         })
     }
@@ -262,10 +281,10 @@ impl File {
             if state.is_attempted {
                 return Err(TryLockError::WouldBlock);
             }
-            let result = (kind.at_once)(file);
-            // One of the other kind is lost where this one cannot be had.
-            state.is_locked = result.is_ok();
-            result
+            state.ask(kind.mode);
+            (kind.at_once)(file)?;
+            state.lock = Some(kind.mode);
+            Ok(())
         })
     }
 
@@ -278,9 +297,10 @@ impl File {
         let locking = Arc::clone(self.handle().locking());
         if !is_green() {
             let attempt = Attempt::begin(locking);
-            let result = (kind.wait)(self.handle().file());
-            attempt.0.state.lock().is_locked = result.is_ok();
-            return result;
+            attempt.0.state.lock().ask(kind.mode);
+            (kind.wait)(self.handle().file())?;
+            attempt.0.state.lock().lock = Some(kind.mode);
+            return Ok(());
         }
         // Lives as long as this call.
         let caller = Arc::new(());
@@ -291,7 +311,8 @@ impl File {
             if waiting.strong_count() == 0 {
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            (kind.wait)(&file).map(|()| Locked { file, attempt })
+            attempt.0.state.lock().ask(kind.mode);
+            (kind.wait)(&file).map(|()| Locked { file, mode: kind.mode, attempt })
         });
         drop(caller);
         locked.map(Locked::keep)

@@ -264,7 +264,7 @@ pub(super) fn busy_workers(shared: &Shared) -> Vec<Busy> {
 fn tell(shared: &Shared, task: &Header, runs_on: Option<usize>) -> Option<ThreadDump> {
     let since = match runs_on {
         Some(worker) => shared.remotes[worker].counters.at_it_since(),
-        // Nobody runs it, so it does not write that.
+        // Nobody runs it, so at most a worker that has not stopped sees to it in `doubt.rs`, which leaves the time as it is.
         None => task.started().settled_at() / 2 * 1_000_000,
     };
     let state = match task.state.place() {

@@ -15,7 +15,8 @@
 //! - **T2** A task that has ended is in `ending` from before it is put down until it is off its stack's record. If the worker sees that it is to stop it
 //!   does so in between, so that what the stopper sees in `current` is there until the phase changes back.
 //! - **T3** So once the phase was changed, and after a fence on both sides, a worker that has not stopped touches no task but those that [`look`](Hands::look)
-//!   finds, until the phase changes back; but for what the stopper leaves alone of those in its queues: the link, and what tells the cache what to fetch.
+//!   finds, until the phase changes back; but for what the stopper leaves alone of those in its queues: the link, and what tells the cache what to fetch;
+//!   and for what `doubt.rs` writes once nothing unwinds on the worker any more.
 //!
 //! # Orderings
 //!

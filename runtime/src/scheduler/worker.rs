@@ -74,7 +74,7 @@ pub(crate) struct Worker {
     /// Why a resume takes care: how many suspended tasks may be in the middle of their unwinding (they stay with this worker, since the panic count is its
     /// OS thread's); whether a sample is on its way, see `sample.rs`; and whether there are any in `doubted`.
     pub(super) care: Cell<u32>,
-    /// Tasks that wait since it could not be told whether they unwind, see `doubt.rs`.
+    /// Tasks that were suspended while the OS thread panicked, see `doubt.rs`.
     pub(super) doubted: Cell<Vec<TaskRef>>,
     /// Whether it has stepped aside for the task that runs.
     pub(super) aside: Cell<Option<Aside>>,

@@ -1,6 +1,6 @@
 //! What a green thread has from its first run on. It lies at the top of its stack.
 //!
-//! Only the green thread itself touches it, and its worker while it does not run.
+//! Only the green thread itself touches it, and its worker while it does not run. But for `settled`, which a dump reads meanwhile: Relaxed, a figure.
 
 use std::{
     cell::{Cell, UnsafeCell},
@@ -10,7 +10,11 @@ use std::{
 #[cfg(stack_scan)]
 use super::header::NO_HOME;
 use super::{local::Locals, state::Wait};
-use crate::{cancel::Bound, scheduler::current::Innermost};
+use crate::{
+    cancel::Bound,
+    prim::{atomic::Ordering::Relaxed, global::AtomicU64},
+    scheduler::current::Innermost,
+};
 
 /// What a task has from its first run on, at the top of its stack.
 pub(crate) struct Started {
@@ -23,7 +27,7 @@ pub(crate) struct Started {
     pub(crate) generator: Innermost,
     /// When it was last suspended, on the poller thread's clock, whose times are even; and in the last bit whether it is known to be unwinding, see
     /// [`Header::unwinding`]. In one, so that both are written at once.
-    settled: Cell<u64>,
+    settled: AtomicU64,
     /// That in which its worker is to park it.
     pub(crate) wait: Cell<Wait>,
     /// Whether a wait of it is to come or under way; for one inside it would have the same number.
@@ -33,7 +37,7 @@ pub(crate) struct Started {
     pub(crate) blocks: Cell<u8>,
     /// Whether its worker counts it among the suspended ones that may be unwinding.
     pub(crate) counted: Cell<bool>,
-    /// Whether its worker has noted that one of its waits began in doubt, see `scheduler/doubt.rs`.
+    /// Whether its worker has noted that it was suspended while the OS thread panicked, see `scheduler/doubt.rs`.
     pub(crate) doubted: Cell<bool>,
     /// About the stack pointer at the latest suspension: what the cache is to fetch, and the scan before a move to begin at.
     pub(crate) sp: Cell<usize>,
@@ -52,7 +56,7 @@ impl Started {
             generator: Cell::new(None),
             shields: Cell::new(0),
             bound: Cell::new(None),
-            settled: Cell::new(0),
+            settled: AtomicU64::new(0),
             wait: Cell::new(Wait::NONE),
             #[cfg(debug_assertions)]
             in_wait: Cell::new(false),
@@ -70,24 +74,24 @@ impl Started {
     /// It was suspended, and is not unwinding.
     #[inline]
     pub(crate) fn settle(&self, clock: u64) {
-        self.settled.set(clock);
+        self.settled.store(clock, Relaxed);
     }
 
     /// It was suspended.
     pub(crate) fn settle_as_it_is(&self, clock: u64) {
-        self.settled.set(clock | self.settled.get() & 1);
+        self.settled.store(clock | self.settled.load(Relaxed) & 1, Relaxed);
     }
 
     /// When it was last suspended, on the poller thread's clock.
     pub(crate) fn settled_at(&self) -> u64 {
-        self.settled.get() & !1
+        self.settled.load(Relaxed) & !1
     }
 
     pub(crate) fn set_unwinding(&self, unwinding: bool) {
-        self.settled.set(self.settled.get() & !1 | u64::from(unwinding));
+        self.settled.store(self.settled.load(Relaxed) & !1 | u64::from(unwinding), Relaxed);
     }
 
     pub(super) fn is_unwinding(&self) -> bool {
-        self.settled.get() & 1 == 1
+        self.settled.load(Relaxed) & 1 == 1
     }
 }
