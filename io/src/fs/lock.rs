@@ -1,7 +1,7 @@
 //! Locks on open files.
 //!
 //! To the kernel a lock belongs to an open file description, and whatever is done at one description is done by one owner: a call that asks
-//! for a lock of the other kind gives up the one that is there, and a call that gives up a lock does not ask who got it.
+//! for a lock in the other mode gives up the one that is there, and a call that gives up a lock does not ask who got it.
 //!
 //! # Roles
 //!
@@ -13,7 +13,7 @@
 //! - **L1** One attempt at a time is under way at a description, until its caller has the lock or it was given back. Nobody else locks
 //!   there meanwhile: it would be one lock with that of the attempt, to be changed or given back by it.
 //! - **L2** An attempt whose turn comes when its caller is gone does nothing, and what it gets when the caller goes is given back only if nobody has a lock there.
-//!   (If the caller goes in the very moment in which the attempt is made, that has changed the kind of a lock that was there, as the call would have.)
+//!   (If the caller goes in the very moment in which the attempt is made, that has changed the mode of a lock that was there, as the call would have.)
 //!
 //! # Suspension
 //!
@@ -23,7 +23,7 @@
 //!
 //! - *A lock that is tried again and again.* It would starve among those who wait in the kernel.
 //! - *Attempts on the pool.* All who wait could hold its threads, when whoever has the lock needs one to give it up.
-//! - *Several attempts at once, of which each leaves alone what somebody has locked since.* One for the other kind of lock would have changed it already.
+//! - *Several attempts at once, of which each leaves alone what somebody has locked since.* One for the other mode would have changed it already.
 //!
 //! # Checked by
 //!
@@ -60,6 +60,23 @@ struct State {
 enum Mode {
     Exclusive,
     Shared,
+}
+
+impl Mode {
+    fn lock_at_once(self, file: &fs::File) -> Result<(), TryLockError> {
+        match self {
+            Self::Exclusive => file.try_lock(),
+            Self::Shared => file.try_lock_shared(),
+        }
+    }
+
+    /// Waits in the kernel.
+    fn lock(self, file: &fs::File) -> io::Result<()> {
+        match self {
+            Self::Exclusive => file.lock(),
+            Self::Shared => file.lock_shared(),
+        }
+    }
 }
 
 impl State {
@@ -118,18 +135,6 @@ impl Drop for Locked {
     }
 }
 
-/// How a lock of one kind is taken.
-#[derive(Clone, Copy)]
-struct Kind {
-    mode: Mode,
-    at_once: fn(&fs::File) -> Result<(), TryLockError>,
-    wait: fn(&fs::File) -> io::Result<()>,
-}
-
-const EXCLUSIVE: Kind = Kind { mode: Mode::Exclusive, at_once: fs::File::try_lock, wait: fs::File::lock };
-const SHARED: Kind =
-    Kind { mode: Mode::Shared, at_once: fs::File::try_lock_shared, wait: fs::File::lock_shared };
-
 impl File {
     /// Takes the exclusive lock on the file. Advisory: it keeps out only those who ask for a lock too.
     ///
@@ -166,7 +171,7 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn lock(&self) -> io::Result<()> {
-        self.wait_for_lock(EXCLUSIVE)
+        self.wait_for_lock(Mode::Exclusive)
     }
 
     /// Takes a shared lock on the file: several may have one, and nobody an exclusive one meanwhile.
@@ -197,7 +202,7 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn lock_shared(&self) -> io::Result<()> {
-        self.wait_for_lock(SHARED)
+        self.wait_for_lock(Mode::Shared)
     }
 
     /// Takes the exclusive lock on the file if it can be had at once.
@@ -221,7 +226,7 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn try_lock(&self) -> Result<(), TryLockError> {
-        self.lock_at_once(EXCLUSIVE)
+        self.lock_at_once(Mode::Exclusive)
     }
 
     /// Takes a shared lock on the file if it can be had at once.
@@ -244,10 +249,10 @@ impl File {
     /// # Ok::<(), std::io::Error>(())
     /// ```
     pub fn try_lock_shared(&self) -> Result<(), TryLockError> {
-        self.lock_at_once(SHARED)
+        self.lock_at_once(Mode::Shared)
     }
 
-    /// Gives up the lock on the file, of whatever kind. To have none is no error.
+    /// Gives up the lock on the file, in whatever mode. To have none is no error.
     ///
     /// # Errors
     ///
@@ -274,22 +279,22 @@ impl File {
         })
     }
 
-    fn lock_at_once(&self, kind: Kind) -> Result<(), TryLockError> {
+    fn lock_at_once(&self, mode: Mode) -> Result<(), TryLockError> {
         let locking = Arc::clone(self.handle().locking());
         self.run(move |file| {
             let mut state = locking.state.lock();
             if state.is_attempted {
                 return Err(TryLockError::WouldBlock);
             }
-            state.ask(kind.mode);
-            (kind.at_once)(file)?;
-            state.lock = Some(kind.mode);
+            state.ask(mode);
+            mode.lock_at_once(file)?;
+            state.lock = Some(mode);
             Ok(())
         })
     }
 
-    fn wait_for_lock(&self, kind: Kind) -> io::Result<()> {
-        match self.lock_at_once(kind) {
+    fn wait_for_lock(&self, mode: Mode) -> io::Result<()> {
+        match self.lock_at_once(mode) {
             Err(TryLockError::WouldBlock) => {}
             Err(TryLockError::Error(error)) => return Err(error),
             Ok(()) => return Ok(()),
@@ -297,9 +302,9 @@ impl File {
         let locking = Arc::clone(self.handle().locking());
         if !is_green() {
             let attempt = Attempt::begin(locking);
-            attempt.0.state.lock().ask(kind.mode);
-            (kind.wait)(self.handle().file())?;
-            attempt.0.state.lock().lock = Some(kind.mode);
+            attempt.0.state.lock().ask(mode);
+            mode.lock(self.handle().file())?;
+            attempt.0.state.lock().lock = Some(mode);
             return Ok(());
         }
         // Lives as long as this call.
@@ -309,10 +314,11 @@ impl File {
         let locked = unblock_apart(move || {
             let attempt = Attempt::begin(locking);
             if waiting.strong_count() == 0 {
+                // Nobody sees it.
                 return Err(io::ErrorKind::Interrupted.into());
             }
-            attempt.0.state.lock().ask(kind.mode);
-            (kind.wait)(&file).map(|()| Locked { file, mode: kind.mode, attempt })
+            attempt.0.state.lock().ask(mode);
+            mode.lock(&file).map(|()| Locked { file, mode, attempt })
         });
         drop(caller);
         locked.map(Locked::keep)
